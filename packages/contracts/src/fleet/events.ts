@@ -1,0 +1,69 @@
+import { z } from 'zod'
+import { countSchema, idSchema, pathSchema, sha256Schema, timestampSchema } from '../common.ts'
+import {
+  agentFindingSchema,
+  findingStateSchema,
+  holdReasonSchema,
+  scanProgressSchema,
+} from '../malware/scan.ts'
+
+/** Classes of spooled records, in the order in which they are kept when the spool is full: alerts go last. */
+export const eventClasses = ['alert', 'event', 'inventory'] as const
+export type EventClass = (typeof eventClasses)[number]
+
+const base = { id: idSchema, at: timestampSchema }
+
+/**
+ * What an agent reports for good: spooled on its disk, delivered in order, committed once.
+ * A type the center does not know is kept, counted and shown as unknown; fields are only ever added.
+ */
+export const agentEventSchema = z.discriminatedUnion('type', [
+  z.object({ ...base, type: z.literal('scan.started'), scanId: idSchema }),
+  z.object({
+    ...base,
+    type: z.literal('scan.ended'),
+    scanId: idSchema,
+    outcome: z.enum(['completed', 'cancelled', 'failed']),
+    errorCode: z.string().max(60).nullable(),
+    progress: scanProgressSchema,
+  }),
+  z.object({ ...base, type: z.literal('finding.detected'), finding: agentFindingSchema }),
+  z.object({
+    ...base,
+    type: z.literal('finding.changed'),
+    findingId: idSchema,
+    state: findingStateSchema,
+    holdReason: holdReasonSchema.nullable(),
+    quarantineId: idSchema.nullable(),
+    errorCode: z.string().max(60).nullable(),
+    /** The path it was restored to. */
+    path: pathSchema.optional(),
+  }),
+  z.object({
+    ...base,
+    type: z.literal('quarantine.added'),
+    quarantineId: idSchema,
+    findingId: idSchema.nullable(),
+    path: pathSchema,
+    sha256: sha256Schema,
+    sizeBytes: countSchema,
+  }),
+  z.object({
+    ...base,
+    type: z.literal('agent.problem'),
+    code: z.string().max(60),
+    params: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+    active: z.boolean(),
+  }),
+  /** Records that a limit forced out of the spool: shown as a gap in the machine's timeline. */
+  z.object({
+    ...base,
+    type: z.literal('spool.gap'),
+    fromSeq: countSchema,
+    toSeq: countSchema,
+    count: countSchema,
+    class: z.enum(eventClasses),
+  }),
+])
+export type AgentEvent = z.infer<typeof agentEventSchema>
+export type AgentEventType = AgentEvent['type']

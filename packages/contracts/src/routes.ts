@@ -1,0 +1,18 @@
+import { accessRoutes } from './access/api.ts'
+import { alarmRoutes } from './alarms/api.ts'
+import { fleetRoutes } from './fleet/api.ts'
+import { inventoryRoutes } from './inventory/api.ts'
+import { malwareRoutes } from './malware/api.ts'
+import { systemRoutes } from './system/api.ts'
+
+/** Every route of the API, by operation id. A new slice adds its group here. */
+export const apiRoutes = {
+  ...accessRoutes,
+  ...fleetRoutes,
+  ...inventoryRoutes,
+  ...malwareRoutes,
+  ...alarmRoutes,
+  ...systemRoutes,
+}
+export type ApiRoutes = typeof apiRoutes
+export type OperationId = keyof ApiRoutes
