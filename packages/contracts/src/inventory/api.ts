@@ -89,13 +89,11 @@ export const inventoryRoutes = defineRoutes({
     path: '/machines',
     access: 'machines.read',
     summary: 'Machines',
-    query: pageQuerySchema
-      .extend(machineFilterSchema.shape)
-      .extend({
-        sort: z
-          .enum(['hostname', '-hostname', 'lastSeenAt', '-lastSeenAt', '-openFindings'])
-          .default('hostname'),
-      }),
+    query: pageQuerySchema.extend(machineFilterSchema.shape).extend({
+      sort: z
+        .enum(['hostname', '-hostname', 'lastSeenAt', '-lastSeenAt', '-openFindings'])
+        .default('hostname'),
+    }),
     response: pageOf(machineSchema),
     errors: ['invalid_cursor'],
   },
