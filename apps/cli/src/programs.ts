@@ -1,0 +1,19 @@
+import { join } from 'node:path'
+
+export const programNames = ['center', 'scanner', 'agent'] as const
+export type ProgramName = (typeof programNames)[number]
+
+/** Node flags by program: the agent trades peak speed for a small footprint on every machine. */
+const nodeFlags: Record<ProgramName, string[]> = {
+  center: [],
+  scanner: [],
+  agent: ['--max-semi-space-size=1', '--max-old-space-size=96', '--v8-pool-size=1'],
+}
+
+/** The argument vector that runs a program's bundle, which lies beside this one. */
+export function programCommand(name: ProgramName, args: string[]): { file: string; args: string[] } {
+  return {
+    file: process.execPath,
+    args: [...nodeFlags[name], join(import.meta.dirname, `${name}.js`), ...args],
+  }
+}
