@@ -1,4 +1,4 @@
-import { AppError, errorMessage } from '@ringwall/contracts'
+import { AppError, errorText } from '@ringwall/contracts'
 import { Command, Option } from 'commander'
 import { verifyAudit } from './commands/audit.ts'
 import { completionScript } from './commands/completion.ts'
@@ -128,7 +128,7 @@ try {
 } catch (error) {
   if (stopping.signal.aborted) process.exit(130)
   const message =
-    error instanceof AppError ? `${errorMessage(error.code, error.params)} [${error.code}]` : String(error)
+    error instanceof AppError ? `${errorText(error.code, error.params, context.language)} [${error.code}]` : String(error)
   context.note(`${text.errorPrefix}: ${message}`)
   exitCode = exitCodeOf(error)
 }
