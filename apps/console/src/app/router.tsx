@@ -1,0 +1,96 @@
+import { createRootRoute, createRoute, createRouter, Outlet } from '@tanstack/react-router'
+import { z } from 'zod'
+import { PasswordPage } from '../slices/access/password-page.tsx'
+import { SignInPage } from '../slices/access/sign-in-page.tsx'
+import { OverviewPage } from '../slices/system/overview-page.tsx'
+import { Shell } from './shell.tsx'
+
+const root = createRootRoute({ component: Outlet })
+const shell = createRoute({ getParentRoute: () => root, id: 'shell', component: Shell })
+
+const text = z.string().optional().catch(undefined)
+/** The filters of a list live in the address, so that a view can be shared. */
+const filters = <Key extends string>(...keys: Key[]) =>
+  z.object(Object.fromEntries(keys.map((key) => [key, text])) as Record<Key, typeof text>)
+
+export const machineFilters = filters(
+  'search',
+  'pool',
+  'linkState',
+  'protection',
+  'hasOpenFindings',
+  'sha256',
+)
+export const findingFilters = filters(
+  'search',
+  'severity',
+  'state',
+  'isOpen',
+  'sha256',
+  'machineId',
+  'scanId',
+)
+export const scanFilters = filters('state', 'machineId')
+export const quarantineFilters = filters('search', 'state', 'machineId', 'sha256')
+export const alarmFilters = filters('state', 'severity', 'kind', 'machineId')
+export const auditFilters = filters('actor', 'action', 'failedOnly')
+
+const routeTree = root.addChildren([
+  createRoute({
+    getParentRoute: () => root,
+    path: '/sign-in',
+    component: SignInPage,
+    validateSearch: filters('next'),
+  }),
+  createRoute({ getParentRoute: () => root, path: '/password', component: PasswordPage }),
+  shell.addChildren([
+    createRoute({ getParentRoute: () => shell, path: '/', component: OverviewPage }),
+    createRoute({ getParentRoute: () => shell, path: '/machines', validateSearch: machineFilters }).lazy(() =>
+      import('../slices/inventory/machines-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/machines/$id' }).lazy(() =>
+      import('../slices/inventory/machine-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/enrol' }).lazy(() =>
+      import('../slices/fleet/enrol-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans', validateSearch: scanFilters }).lazy(() =>
+      import('../slices/malware/scans-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/$id' }).lazy(() =>
+      import('../slices/malware/scan-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/findings', validateSearch: findingFilters }).lazy(() =>
+      import('../slices/malware/findings-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/findings/$id' }).lazy(() =>
+      import('../slices/malware/finding-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/quarantine', validateSearch: quarantineFilters }).lazy(
+      () => import('../slices/malware/quarantine-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/policy' }).lazy(() =>
+      import('../slices/malware/policy-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/alarms', validateSearch: alarmFilters }).lazy(() =>
+      import('../slices/alarms/alarms-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/users' }).lazy(() =>
+      import('../slices/access/users-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/audit', validateSearch: auditFilters }).lazy(() =>
+      import('../slices/access/audit-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/health' }).lazy(() =>
+      import('../slices/system/health-page.tsx').then((page) => page.lazyRoute),
+    ),
+  ]),
+])
+
+export const router = createRouter({ routeTree, defaultPreload: 'intent' })
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}
