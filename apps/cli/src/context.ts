@@ -46,8 +46,14 @@ export function printPage<T>(
   headers: string[],
   row: (item: T) => string[],
 ): void {
-  if (asJson) return context.print(JSON.stringify(page, null, 2))
-  if (page.items.length === 0) return context.print(context.text.empty)
+  if (asJson) {
+    context.print(JSON.stringify(page, null, 2))
+    return
+  }
+  if (page.items.length === 0) {
+    context.print(context.text.empty)
+    return
+  }
   process.stdout.write(formatTable(headers, page.items.map(row)))
   if (page.items.length < page.total)
     context.note(fill(context.text.more, { shown: page.items.length, total: page.total }))

@@ -128,7 +128,9 @@ try {
 } catch (error) {
   if (stopping.signal.aborted) process.exit(130)
   const message =
-    error instanceof AppError ? `${errorText(error.code, error.params, context.language)} [${error.code}]` : String(error)
+    error instanceof AppError
+      ? `${errorText(error.code, error.params, context.language)} [${error.code}]`
+      : String(error)
   context.note(`${text.errorPrefix}: ${message}`)
   exitCode = exitCodeOf(error)
 }

@@ -1,0 +1,74 @@
+import { type SpawnOptions, spawn } from 'node:child_process'
+import { AppError } from '@ringwall/contracts'
+
+export type RunResult = { code: number | null; stdout: string; stderr: string }
+type RunOptions = {
+  timeoutMs: number
+  maxOutputBytes?: number
+  signal?: AbortSignal
+  input?: string | Uint8Array
+  env?: NodeJS.ProcessEnv
+  /** Extra descriptors of this process that the child gets as 3, 4, … */
+  inherit?: number[]
+  uid?: number
+  gid?: number
+  cwd?: string
+}
+
+/** Runs a program to its end, by argument vector, never through a shell. Throws command_failed when it cannot start or is cut off. */
+export function run(file: string, args: string[], options: RunOptions): Promise<RunResult> {
+  const { timeoutMs, maxOutputBytes = 4 * 1024 * 1024, signal, input, inherit = [], ...rest } = options
+  const spawnOptions: SpawnOptions = {
+    ...rest,
+    stdio: ['pipe', 'pipe', 'pipe', ...inherit],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+    ...(signal ? { signal } : {}),
+  }
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, spawnOptions)
+    const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
+    let sizeBytes = 0
+    for (const name of ['stdout', 'stderr'] as const) {
+      child[name]?.on('data', (chunk: Buffer) => {
+        sizeBytes += chunk.length
+        if (sizeBytes > maxOutputBytes) child.kill('SIGKILL')
+        else output[name].push(chunk)
+      })
+    }
+    child.stdin?.on('error', () => undefined)
+    child.stdin?.end(input)
+    child.on('error', (cause) =>
+      reject(
+        signal?.aborted
+          ? new AppError('aborted')
+          : new AppError('command_failed', { command: file, reason: cause.message }, { cause }),
+      ),
+    )
+    child.on('close', (code, killedBy) => {
+      if (killedBy === 'SIGKILL')
+        return reject(
+          new AppError('command_failed', {
+            command: file,
+            reason: `cut off after ${timeoutMs} ms or ${maxOutputBytes} bytes`,
+          }),
+        )
+      resolve({
+        code,
+        stdout: Buffer.concat(output.stdout).toString(),
+        stderr: Buffer.concat(output.stderr).toString(),
+      })
+    })
+  })
+}
+
+/** Calls `handler` once for the first SIGTERM or SIGINT. */
+export function onShutdown(handler: (signal: NodeJS.Signals) => void): void {
+  let isCalled = false
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (!isCalled) handler(signal)
+      isCalled = true
+    })
+  }
+}
