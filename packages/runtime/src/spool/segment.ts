@@ -71,13 +71,44 @@ export function decodeRecord(
   }
 }
 
-/** All whole records of a segment, with the offset behind the last of them. */
-export function decodeRecords(bytes: Buffer): { records: SpoolRecord[]; endOffset: number } {
+/** Records that a segment had and that cannot be read any more: at least `count` in `fromSeq`..`toSeq`. */
+export type Hole = { fromSeq: number; toSeq: number; count: number }
+export type SegmentContent = {
+  records: SpoolRecord[]
+  /** Damage between whole records. */
+  holes: Hole[]
+  /** Records behind the last whole one that are damaged; 0 when the file ends where it should. */
+  lostAtEnd: number
+  /** The offset behind the last whole record. */
+  endOffset: number
+}
+
+/** All whole records of a segment whose first may have the number `firstSeq`, and what is missing between them. */
+export function decodeRecords(bytes: Buffer, firstSeq = 1): SegmentContent {
   const records: SpoolRecord[] = []
-  let offset = headerBytes
-  for (let next = decodeRecord(bytes, offset); next !== undefined; next = decodeRecord(bytes, offset)) {
+  const holes: Hole[] = []
+  let expectedSeq = firstSeq
+  let damaged = 0
+  let offset = Math.min(headerBytes, bytes.length)
+  let endOffset = offset
+  while (offset + recordOverheadBytes <= bytes.length) {
+    const next = decodeRecord(bytes, offset)
+    if (next === undefined || next.record.seq < expectedSeq) {
+      // The length alone may still be right: what follows is then found again.
+      const payloadBytes = bytes.readUInt32LE(offset)
+      if (payloadBytes > maxPayloadBytes) break
+      damaged += 1
+      offset += recordOverheadBytes + payloadBytes
+      continue
+    }
+    const { seq } = next.record
+    if (damaged > 0 && seq > expectedSeq)
+      holes.push({ fromSeq: expectedSeq, toSeq: seq - 1, count: Math.min(damaged, seq - expectedSeq) })
+    damaged = 0
     records.push(next.record)
+    expectedSeq = seq + 1
     offset = next.nextOffset
+    endOffset = offset
   }
-  return { records, endOffset: Math.min(offset, bytes.length) }
+  return { records, holes, lostAtEnd: endOffset < bytes.length ? Math.max(1, damaged) : 0, endOffset }
 }
