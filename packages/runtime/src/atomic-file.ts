@@ -1,5 +1,7 @@
+import { randomBytes } from 'node:crypto'
 import {
   closeSync,
+  fchmodSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -41,10 +43,12 @@ export function writeFileAtomic(
   data: string | Uint8Array,
   options: { mode?: number } = {},
 ): void {
-  const temporary = `${path}.${process.pid}.tmp`
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
-    const file = openSync(temporary, 'w', options.mode ?? 0o600)
+    const file = openSync(temporary, 'wx', 0o600)
     try {
+      // Not at open, where the umask would take some of it away.
+      if (options.mode !== undefined) fchmodSync(file, options.mode)
       writeAll(file, typeof data === 'string' ? Buffer.from(data) : data)
       fsyncSync(file)
     } finally {

@@ -4,12 +4,18 @@ const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 export function parseSizeBytes(text: string): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*(B|KiB|MiB|GiB|TiB|PiB)?$/.exec(text.trim())
   if (match === null) return undefined
-  return Math.round(Number(match[1]) * 1024 ** units.indexOf(match[2] ?? 'B'))
+  const sizeBytes = Math.round(Number(match[1]) * 1024 ** units.indexOf(match[2] ?? 'B'))
+  return Number.isSafeInteger(sizeBytes) ? sizeBytes : undefined
 }
 
 /** Bytes with a binary unit, e.g. `1.5 GiB`. */
 export function formatBytes(bytes: number): string {
-  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10))
-  const value = bytes / 1024 ** power
+  let value = bytes
+  let power = 0
+  // 1023.95 would be shown as 1024.0: that is one of the next unit.
+  while (value >= (power === 0 ? 1024 : 1023.95) && power < units.length - 1) {
+    value /= 1024
+    power += 1
+  }
   return `${power === 0 ? value : value.toFixed(1)} ${units[power]}`
 }

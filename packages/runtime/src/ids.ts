@@ -33,7 +33,8 @@ function formatUuid(bytes: Uint8Array): string {
 /** A UUID (version 8, RFC 9562) that is always the same for the same parts: for work that may be done again. */
 export function derivedUuid(...parts: (string | Uint8Array)[]): string {
   const hash = createHash('sha256')
-  for (const part of parts) hash.update(part).update('\0')
+  // With its length before it, no part can pass for two.
+  for (const part of parts) hash.update(`${Buffer.byteLength(part)}:`).update(part)
   const bytes = hash.digest().subarray(0, 16)
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x80
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80

@@ -33,8 +33,8 @@ export class TokenBucket {
 type Waiter = { weight: number; resolve: () => void; onAbort: () => void; signal: AbortSignal | undefined }
 
 /**
- * A bounded resource, e.g. bytes under way. `acquire` waits in order; more than `maxWaiting` waiters is
- * scanner_busy-like overload, told by a rejection with too_many_requests.
+ * A bounded resource, e.g. bytes under way. `acquire` waits in order; one waiter more than `maxWaiting` is overload
+ * and rejected with too_many_requests.
  */
 export class Semaphore {
   readonly #capacity: number
@@ -102,6 +102,22 @@ export class Semaphore {
       next.signal?.removeEventListener('abort', next.onAbort)
       this.#used += next.weight
       next.resolve()
+    }
+  }
+}
+
+export type ConcurrencyLimit = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>
+
+/** Runs at most `max` works at a time; others wait in order, at most `maxWaiting` (else too_many_requests). */
+export function createConcurrencyLimit(options: { max: number; maxWaiting?: number }): ConcurrencyLimit {
+  const { max, ...rest } = options
+  const semaphore = new Semaphore({ capacity: max, ...rest })
+  return async (work, signal) => {
+    const release = await semaphore.acquire(1, signal)
+    try {
+      return await work()
+    } finally {
+      release()
     }
   }
 }

@@ -103,18 +103,21 @@ export async function createCsr(keyPem: string, commonName: string): Promise<str
 export type IssueOptions = {
   ca: CertificateAuthority
   csrPem: string
-  commonName: string
+  commonName?: string
   sanUris: string[]
   sanDns?: string[]
   sanIps?: string[]
   days: number
   usages: ('client' | 'server')[]
+  /** Hex; a random one of 128 bits unless given. */
+  serial?: string
   /** Test certificates may begin or end elsewhere. */
   notBefore?: Date
 }
 
 /**
- * A certificate for the key in a request. Only the key is taken from the request; names come from the caller.
+ * A certificate for the key in a request. Only the key is taken from the request; names come from the caller. It
+ * never outlives its authority.
  * Throws csr_invalid unless the request is whole, signs itself and has a P-256 key.
  */
 export async function issueCertificate(options: IssueOptions): Promise<string> {
@@ -125,11 +128,13 @@ export async function issueCertificate(options: IssueOptions): Promise<string> {
   const oids = { client: library.ExtendedKeyUsage.clientAuth, server: library.ExtendedKeyUsage.serverAuth }
   const notBefore = options.notBefore ?? new Date(Date.now() - backdateMs)
   const certificate = await library.X509CertificateGenerator.create({
-    serialNumber: newSerial(),
-    subject: `CN=${options.commonName}`,
+    serialNumber: options.serial ?? newSerial(),
+    subject: `CN=${options.commonName ?? 'ringwall'}`,
     issuer: issuer.subject,
     notBefore,
-    notAfter: new Date(notBefore.getTime() + backdateMs + options.days * dayMs),
+    notAfter: new Date(
+      Math.min(notBefore.getTime() + backdateMs + options.days * dayMs, issuer.notAfter.getTime()),
+    ),
     signingAlgorithm: signatureAlgorithm,
     publicKey,
     signingKey: await importPrivate(ca.keyPem),
@@ -175,16 +180,25 @@ export function identityUri(kind: PeerIdentity['kind'], id?: string): string {
   return id === undefined ? `urn:ringwall:${kind}` : `urn:ringwall:${kind}:${id}`
 }
 
-/** Who a certificate of our authority speaks for; undefined when it has no name of ours. */
+/** The URI names in a subjectAltName as Node writes it. A name with a comma comes quoted, and is none of ours. */
+export function uriNames(subjectAltName: string | undefined): string[] {
+  return (subjectAltName ?? '')
+    .replaceAll(/"(?:[^"\\]|\\.)*"/g, '')
+    .split(', ')
+    .flatMap((name) => (name.startsWith('URI:') ? [name.slice(4)] : []))
+}
+
+/** Who a certificate of our authority speaks for; undefined unless it has exactly one name of ours. */
 export function readIdentity(certificate: X509Certificate): PeerIdentity | undefined {
-  const match = /URI:urn:ringwall:(agent|scanner|center)(?::([0-9a-f-]{36}))?(?:,|$)/.exec(
-    certificate.subjectAltName ?? '',
-  )
-  const kind = match?.[1] as PeerIdentity['kind'] | undefined
-  if (kind === undefined || (kind !== 'center' && match?.[2] === undefined)) return undefined
+  const names = uriNames(certificate.subjectAltName).filter((name) => name.startsWith('urn:ringwall:'))
+  const match =
+    /^urn:ringwall:(?:(center)|(agent|scanner):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}))$/.exec(
+      names.length === 1 ? (names[0] ?? '') : '',
+    )
+  if (match === null) return undefined
   return {
-    kind,
-    id: match?.[2] ?? '',
+    kind: (match[1] ?? match[2]) as PeerIdentity['kind'],
+    id: match[3] ?? '',
     serial: certificate.serialNumber.toLowerCase(),
     notAfter: new Date(certificate.validTo),
     fingerprint: certificateFingerprint(certificate.raw),
@@ -192,8 +206,9 @@ export function readIdentity(certificate: X509Certificate): PeerIdentity | undef
 }
 
 /** When a certificate should be renewed: after two thirds of its life. */
-export function renewalDueAt(certificatePem: string): Date {
-  const certificate = new X509Certificate(certificatePem)
+export function renewalDueAt(certificateOrPem: string | X509Certificate): Date {
+  const certificate =
+    typeof certificateOrPem === 'string' ? new X509Certificate(certificateOrPem) : certificateOrPem
   const fromMs = new Date(certificate.validFrom).getTime()
   return new Date(fromMs + (new Date(certificate.validTo).getTime() - fromMs) * renewalShare)
 }

@@ -15,44 +15,49 @@ type RunOptions = {
   cwd?: string
 }
 
-/** Runs a program to its end, by argument vector, never through a shell. Throws command_failed when it cannot start or is cut off. */
+/**
+ * Runs a program to its end, by argument vector, never through a shell. `code` is null when a signal ended it.
+ * Throws command_failed when it cannot start or is cut off by a limit, aborted for the signal.
+ */
 export function run(file: string, args: string[], options: RunOptions): Promise<RunResult> {
   const { timeoutMs, maxOutputBytes = 4 * 1024 * 1024, signal, input, inherit = [], ...rest } = options
-  const spawnOptions: SpawnOptions = {
-    ...rest,
-    stdio: ['pipe', 'pipe', 'pipe', ...inherit],
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
-    ...(signal ? { signal } : {}),
-  }
+  const spawnOptions: SpawnOptions = { ...rest, stdio: ['pipe', 'pipe', 'pipe', ...inherit] }
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(new AppError('aborted'))
     const child = spawn(file, args, spawnOptions)
     const output = { stdout: [] as Buffer[], stderr: [] as Buffer[] }
     let sizeBytes = 0
+    const failed = (reason: string, cause?: unknown) =>
+      new AppError('command_failed', { command: file, reason }, { cause })
+    const settle = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+    // What the program started may outlive it with our pipes in hand: nothing more is read then.
+    const cutOff = (error: AppError) => {
+      settle()
+      child.kill('SIGKILL')
+      for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy()
+      reject(error)
+    }
+    const onAbort = () => cutOff(new AppError('aborted'))
+    const timer = setTimeout(() => cutOff(failed(`cut off after ${timeoutMs} ms`)), timeoutMs)
+    signal?.addEventListener('abort', onAbort, { once: true })
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]?.on('data', (chunk: Buffer) => {
         sizeBytes += chunk.length
-        if (sizeBytes > maxOutputBytes) child.kill('SIGKILL')
+        if (sizeBytes > maxOutputBytes) cutOff(failed(`cut off after ${maxOutputBytes} bytes of output`))
         else output[name].push(chunk)
       })
     }
     child.stdin?.on('error', () => undefined)
     child.stdin?.end(input)
-    child.on('error', (cause) =>
-      reject(
-        signal?.aborted
-          ? new AppError('aborted')
-          : new AppError('command_failed', { command: file, reason: cause.message }, { cause }),
-      ),
-    )
-    child.on('close', (code, killedBy) => {
-      if (killedBy === 'SIGKILL')
-        return reject(
-          new AppError('command_failed', {
-            command: file,
-            reason: `cut off after ${timeoutMs} ms or ${maxOutputBytes} bytes`,
-          }),
-        )
+    child.on('error', (cause) => {
+      settle()
+      reject(failed(cause.message, cause))
+    })
+    child.on('close', (code) => {
+      settle()
       resolve({
         code,
         stdout: Buffer.concat(output.stdout).toString(),

@@ -7,9 +7,11 @@ import {
   type TLSSocket,
 } from 'node:tls'
 import { AppError } from '@ringwall/contracts'
-import { certificateFingerprint } from './pki.ts'
+import { certificateFingerprint, uriNames } from './pki.ts'
 
 const connectTimeoutMs = 10_000
+/** Extended key usage id-kp-serverAuth (RFC 5280 section 4.2.1.12). */
+const serverAuthOid = '1.3.6.1.5.5.7.3.1'
 
 type Address = { host: string; port: number }
 
@@ -17,16 +19,16 @@ type Address = { host: string; port: number }
 function presentedChain({ host, port }: Address): Promise<X509Certificate[]> {
   const address = `${host}:${port}`
   return new Promise((resolve, reject) => {
-    const socket = connect(
-      { host, port, rejectUnauthorized: false, timeout: connectTimeoutMs, ...serverName(host) },
-      () => {
-        resolve(chainOf(socket))
-        socket.end()
-      },
+    const socket = connect({ host, port, rejectUnauthorized: false, ...serverName(host) }, () => {
+      resolve(chainOf(socket))
+      socket.end()
+    })
+    // Of the whole handshake: a server that sends a byte now and then must not hold us.
+    const deadline = setTimeout(
+      () => socket.destroy(new AppError('timeout', { what: address, timeoutMs: connectTimeoutMs })),
+      connectTimeoutMs,
     )
-    socket.on('timeout', () =>
-      socket.destroy(new AppError('timeout', { what: address, timeoutMs: connectTimeoutMs })),
-    )
+    socket.on('close', () => clearTimeout(deadline))
     socket.on('error', (cause) =>
       reject(cause instanceof AppError ? cause : new AppError('unavailable', { what: address }, { cause })),
     )
@@ -60,7 +62,8 @@ export async function presentedCaHash(address: Address): Promise<string> {
 }
 
 /**
- * Learns a server's CA and accepts it only when its SHA-256 is `caHash` and the presented leaf is signed by it.
+ * Learns a server's CA and accepts it only when its SHA-256 is `caHash` and it vouches for the presented server
+ * certificate. The server is not yet asked who it is: connect with the CA and `serverIdentityCheck` for that.
  * Answers the CA in PEM. Errors: ca_mismatch, certificate_untrusted, clock_skew, unavailable, timeout.
  */
 export async function connectPinned(options: Address & { caHash: string; nowMs?: number }): Promise<string> {
@@ -72,10 +75,23 @@ export async function connectPinned(options: Address & { caHash: string; nowMs?:
   const actual = certificateFingerprint(root.raw)
   if (actual !== options.caHash)
     throw new AppError('ca_mismatch', { address, actual, expected: options.caHash })
-  if (!leaf.verify(root.publicKey))
-    throw new AppError('certificate_untrusted', { address, reason: 'the CA did not sign it' })
-  checkClock(leaf, address, options.nowMs ?? Date.now())
+  const reason = whyUntrusted(chain)
+  if (reason !== undefined) throw new AppError('certificate_untrusted', { address, reason })
+  for (const certificate of chain) checkClock(certificate, address, options.nowMs ?? Date.now())
   return root.toString()
+}
+
+/** Why a chain, leaf first, is none: each must be signed by the next, which must be a CA; the last by itself. */
+function whyUntrusted(chain: X509Certificate[]): string | undefined {
+  const leaf = chain[0]
+  if (leaf?.keyUsage !== undefined && !leaf.keyUsage.includes(serverAuthOid)) return 'it is not for a server'
+  for (const [index, certificate] of chain.entries()) {
+    const issuer = chain[index + 1] ?? certificate
+    if (index > 0 && !certificate.ca) return 'it was issued by a certificate that is no CA'
+    if (!certificate.checkIssued(issuer) || !certificate.verify(issuer.publicKey))
+      return 'the CA did not sign it'
+  }
+  return undefined
 }
 
 function checkClock(certificate: X509Certificate, address: string, nowMs: number): void {
@@ -95,8 +111,7 @@ export function serverIdentityCheck(
   expectedUri: string,
 ): (host: string, certificate: PeerCertificate) => Error | undefined {
   return (host, certificate) => {
-    const names = (certificate.subjectaltname ?? '').split(', ')
-    if (names.includes(`URI:${expectedUri}`)) return undefined
+    if (uriNames(certificate.subjectaltname).includes(expectedUri)) return undefined
     return new AppError('certificate_untrusted', { address: host, reason: `it does not name ${expectedUri}` })
   }
 }
