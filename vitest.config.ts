@@ -2,11 +2,7 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    include: [
-      'packages/*/src/**/*.test.ts',
-      'apps/*/src/**/*.test.{ts,tsx}',
-      'tests/{arch,content}/**/*.test.ts',
-    ],
+    include: ['packages/*/src/**/*.test.ts', 'apps/*/src/**/*.test.{ts,tsx}', 'tests/arch/**/*.test.ts'],
     globalSetup: ['packages/postgres/src/test-global-setup.ts'],
     pool: 'forks',
     maxWorkers: 2,

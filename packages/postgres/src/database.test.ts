@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { type Generated, sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -51,7 +52,11 @@ describe('createDatabase', () => {
   it('fails instead of rounding a large bigint, and stays usable', async () => {
     await expect(sql`select 9007199254740993::int8 as big`.execute(test.db)).rejects.toThrow(RangeError)
     expect((await sql`select 1::int8 as n`.execute(test.db)).rows).toEqual([{ n: 1 }])
-    fc.assert(fc.property(fc.maxSafeInteger(), (value) => expect(parseInt8(String(value))).toBe(value)))
+    fc.assert(
+      fc.property(fc.maxSafeInteger(), (value) => {
+        expect(parseInt8(String(value))).toBe(value)
+      }),
+    )
   })
 
   it('sets the name and the time limit of its sessions', async () => {
@@ -59,6 +64,21 @@ describe('createDatabase', () => {
     const { rows } = await sql`select current_setting('application_name') as name`.execute(db)
     expect(rows).toEqual([{ name: 'rw unit' }])
     await expect(sql`select pg_sleep(30)`.execute(db)).rejects.toMatchObject({ code: '57014' })
+    await db.destroy()
+  })
+
+  it('survives a connection that is lost inside a transaction, between two queries', async () => {
+    const warnings: string[] = []
+    const logger = { warn: (_fields: object, message: string) => void warnings.push(message) }
+    const db = createDatabase<unknown>({ connection: test.connection, poolSize: 1, logger })
+    const failed = db.transaction().execute(async (transaction) => {
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(transaction)
+      await sql`select pg_terminate_backend(${rows[0]?.pid}::int, 10000)`.execute(test.db)
+      while (warnings.length === 0) await sleep(5)
+      await sql`select 1`.execute(transaction)
+    })
+    expect(isConnectionError(await failureOf(failed))).toBe(true)
+    expect((await sql`select 1 as n`.execute(db)).rows).toEqual([{ n: 1 }])
     await db.destroy()
   })
 
@@ -88,8 +108,10 @@ describe('error helpers', () => {
   })
 
   it('recognise a lost connection, a missing server and a full disk', async () => {
-    const lost = await failureOf(sql`select pg_terminate_backend(pg_backend_pid())`.execute(test.db))
+    const cut = createDatabase<unknown>({ connection: test.connection, poolSize: 1 })
+    const lost = await failureOf(sql`select pg_terminate_backend(pg_backend_pid())`.execute(cut))
     expect(isConnectionError(lost)).toBe(true)
+    await cut.destroy()
     const nowhere = createDatabase<unknown>({ connection: { ...test.connection, host: '/nonexistent' } })
     expect(isConnectionError(await failureOf(sql`select 1`.execute(nowhere)))).toBe(true)
     await nowhere.destroy()

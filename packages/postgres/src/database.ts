@@ -25,7 +25,7 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number
   /** How long a query waits for a connection. Default 10 000. */
   connectTimeoutMs?: number
-  /** Told when an idle connection is lost; the pool replaces it by itself. */
+  /** Told when a connection is lost between queries; the pool replaces it by itself. */
   logger?: Pick<DatabaseLogger, 'warn'>
 }
 
@@ -79,8 +79,12 @@ export function createDatabase<DB>(options: DatabaseOptions): Kysely<DB> {
     keepAlive: true,
     types: typeParsers,
   })
-  // Without a listener a lost idle connection would end the process.
-  pool.on('error', (error) => options.logger?.warn({ err: error }, 'lost an idle database connection'))
+  // A connection lost between two queries, also inside a transaction, reports itself as an event, and an event
+  // without a listener would end the process. The pool says the same again for idle ones.
+  pool.on('connect', (client) => {
+    client.on('error', (error) => options.logger?.warn({ err: error }, 'lost a database connection'))
+  })
+  pool.on('error', () => {})
   return new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
 }
 

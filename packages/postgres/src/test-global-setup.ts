@@ -1,22 +1,45 @@
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startManagedCluster } from './managed-cluster.ts'
 import { TEST_CLUSTER_VARIABLE } from './test-database.ts'
 
-/** One private cluster for a test run; it ends with the run. */
+/**
+ * Waits for the end of its input, which comes when the test run closes the pipe or dies in whatever way; then stops
+ * the server, if one was started in the directory, and removes the directory.
+ */
+const KEEPER = `
+cat > /dev/null
+pid=$(head -n 1 "$1/data/postmaster.pid" 2> /dev/null)
+if [ -n "$pid" ]; then
+  kill -QUIT "$pid" 2> /dev/null
+  tries=0
+  while kill -0 "$pid" 2> /dev/null && [ "$tries" -lt 100 ]; do
+    if grep -q '^State:.Z' "/proc/$pid/status" 2> /dev/null; then break; fi
+    sleep 0.05
+    tries=$((tries + 1))
+  done
+fi
+rm -rf "$1"
+`
+
+/**
+ * Vitest global setup: gives the run a directory for its one PostgreSQL cluster, which the first test that needs a
+ * database starts. The returned teardown stops it; so does the end of this process.
+ */
 export async function setup(): Promise<() => Promise<void>> {
-  const dir = mkdtempSync(join(tmpdir(), 'ringwall-test-cluster-'))
-  chmodSync(dir, 0o711)
-  const silent = { info: () => undefined, warn: () => undefined, error: () => undefined }
-  const cluster = await startManagedCluster({
-    dataDir: join(dir, 'pg', 'data'),
-    logger: silent,
-    signal: AbortSignal.timeout(120_000),
+  const directory = await mkdtemp(join(tmpdir(), 'ringwall-test-'))
+  // The server runs under another account when the tests run as root.
+  await chmod(directory, 0o711)
+  const keeper = spawn('sh', ['-c', KEEPER, 'ringwall-test-keeper', directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
   })
-  process.env[TEST_CLUSTER_VARIABLE] = JSON.stringify(cluster.admin)
+  process.env[TEST_CLUSTER_VARIABLE] = directory
   return async () => {
-    await cluster.stop()
-    rmSync(dir, { recursive: true, force: true })
+    const exit = once(keeper, 'exit')
+    keeper.stdin.end()
+    await exit
   }
 }
