@@ -6,6 +6,15 @@ export * from './duration.ts'
 export * from './framing.ts'
 export * from './ids.ts'
 export * from './limits.ts'
+export * from './link/enrol.ts'
+export {
+  hasIdentity,
+  type Identity,
+  type IdentityStore,
+  openIdentity,
+  removeIdentity,
+} from './link/identity-store.ts'
+export { createLinkClient, type LinkClient, type LinkState } from './link/link-client.ts'
 export * from './logger.ts'
 export * from './pki.ts'
 export * from './process.ts'

@@ -1,43 +1,22 @@
-import type {
-  AgentEvent,
-  AgentEventType,
-  ApiRoutes,
-  DesiredState,
-  OperationId,
-  Role,
-  RouteInput,
-  RouteResponse,
-  UpMessages,
-  UpType,
-} from '@ringwall/contracts'
-import type { Kysely, Transaction } from 'kysely'
-import type { Core } from '../core/core.ts'
-import type { Database } from '../store/database.ts'
+import type { AgentEvent, AgentEventType, ApiRoutes, DesiredState, OperationId, Role, RouteInput, RouteResponse, UpMessages, UpType } from '@ringwall/contracts'
+import type { Migration } from '@ringwall/postgres'
+import type { Core, Db, Tx } from '../core/core.ts'
 
 /** Who calls, as the HTTP layer established it. */
-export type Caller = {
-  userId: string
-  name: string
-  role: Role
-  via: 'session' | 'api-token'
-  address: string
-}
+export type Caller = { userId: string; name: string; role: Role; via: 'session' | 'api-token'; sessionHash: string | undefined; csrfToken: string | undefined }
 
 export type RequestContext = {
   /** Undefined only on public routes. */
   caller: Caller | undefined
   address: string
-  signal: AbortSignal
   /** Adds to what the audit log records of this request (object and details; never secrets). */
-  audit(entry: { objectKind?: string; objectId?: string; details?: Record<string, unknown> }): void
+  audit: (entry: { actor?: string; objectKind?: string; objectId?: string; details?: Record<string, unknown> }) => void
+  /** Sets or clears the session cookie. */
+  setSessionCookie: (token: string | undefined) => void
 }
 
-export type Handler<Id extends OperationId> = (
-  input: RouteInput<ApiRoutes[Id]>,
-  context: RequestContext,
-) => Promise<RouteResponse<ApiRoutes[Id]>>
-
-export type Handlers<Ids extends OperationId = OperationId> = { [Id in Ids]: Handler<Id> }
+export type Handler<Id extends OperationId> = (input: RouteInput<ApiRoutes[Id]>, context: RequestContext) => Promise<RouteResponse<ApiRoutes[Id]>>
+export type Handlers = { [Id in OperationId]: Handler<Id> }
 
 /** A connected agent or scanner, as slices see it. */
 export type LinkPeer = { kind: 'agent' | 'scanner'; id: string; hostname: string }
@@ -45,23 +24,21 @@ export type LinkPeer = { kind: 'agent' | 'scanner'; id: string; hostname: string
 export type EventContext = { machineId: string; hostname: string; receivedAt: Date }
 
 /** Runs inside the transaction that commits the batch: what it writes is acknowledged with the event or not at all. */
-export type EventConsumer<T extends AgentEventType> = (
-  tx: Transaction<Database>,
-  context: EventContext,
-  event: Extract<AgentEvent, { type: T }>,
-) => Promise<void>
+export type EventConsumer<T extends AgentEventType> = (tx: Tx, context: EventContext, event: Extract<AgentEvent, { type: T }>) => Promise<void>
 
 /** Parts of a machine's desired state; the fleet slice merges them and signs the whole. */
-export type DesiredParts = Partial<Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions' | 'scanners'>>
+export type DesiredParts = Partial<Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions'>>
 
 /** What a slice gives the center. Everything is optional but the handlers of its own routes. */
 export type SliceParts = {
   handlers: Partial<Handlers>
   events?: { [T in AgentEventType]?: EventConsumer<T> }
+  /** Called after a batch was committed, with the types that were in it. */
+  afterEvents?: (machineId: string, types: ReadonlySet<string>) => void
   link?: { [T in UpType]?: (peer: LinkPeer, body: UpMessages[T], id: string | undefined) => Promise<void> }
-  desired?: (db: Kysely<Database>, machineId: string) => Promise<DesiredParts>
+  desired?: (db: Db, machineId: string) => Promise<DesiredParts>
   /** Repeated work; runs do not overlap. */
-  jobs?: { name: string; everyMs: number; run: (signal: AbortSignal) => Promise<void> }[]
+  jobs?: { name: string; everyMs: number; run: () => Promise<void> }[]
 }
 
 /**
@@ -71,6 +48,6 @@ export type SliceParts = {
 export type CenterSlice = {
   name: string
   /** Forward-only, keyed by explicit strings that never change. */
-  migrations: Record<string, (db: Kysely<unknown>) => Promise<void>>
+  migrations: Record<string, Migration>
   create: (core: Core) => SliceParts
 }

@@ -2,58 +2,50 @@ import type { AlarmKind, DownMessages, DownType, LiveMessage, MachineFacts } fro
 import type { Clock, Logger } from '@ringwall/runtime'
 import type { Kysely, Transaction } from 'kysely'
 import type { CenterConfig } from '../config.ts'
-import type { Database } from '../store/database.ts'
+import type { Pki } from './pki.ts'
 
-export type Db = Kysely<Database> | Transaction<Database>
+/** Queries are written in SQL, with their row types beside them; the tables of a slice are in its migrations. */
+export type Tx = Transaction<unknown>
+export type Db = Kysely<unknown> | Tx
 
 /** Server-sent events to consoles. Publish after the commit that the message speaks of. */
 export type Live = { publish: (message: LiveMessage) => void }
 
+export type AuditRecord = {
+  actor: string
+  action: string
+  objectKind?: string | undefined
+  objectId?: string | undefined
+  outcome: 'ok' | 'refused' | 'failed'
+  address?: string | undefined
+  details?: Record<string, unknown> | undefined
+}
+
 /** Hash-chained audit log. */
-export type Audit = {
-  append: (
-    entry: {
-      actor: string
-      action: string
-      objectKind?: string | undefined
-      objectId?: string | undefined
-      outcome: 'ok' | 'refused' | 'failed'
-      address?: string | undefined
-      details?: Record<string, unknown> | undefined
-    },
-    tx?: Transaction<Database>,
-  ) => Promise<void>
+export type Audit = { append: (record: AuditRecord) => Promise<void> }
+
+export type AlarmInput = {
+  kind: AlarmKind
+  severity: 'info' | 'warning' | 'critical'
+  key: string
+  machineId?: string | undefined
+  params?: Record<string, string | number | boolean>
 }
 
 /** Alarms: repeats with the same `key` count up one open alarm. `clear` closes what `key` opened. */
-export type Alarms = {
-  raise: (
-    db: Db,
-    alarm: {
-      kind: AlarmKind
-      severity: 'info' | 'warning' | 'critical'
-      key: string
-      machineId?: string | undefined
-      params?: Record<string, string | number | boolean>
-    },
-  ) => Promise<void>
-  clear: (db: Db, key: string) => Promise<void>
-}
+export type Alarms = { raise: (db: Db, alarm: AlarmInput) => Promise<void>; clear: (db: Db, key: string) => Promise<void> }
 
-export type LinkState = 'online' | 'offline' | 'never'
-
-/** Machines known by enrolment. The inventory slice owns the table; this service is how others reach it. */
+/** Machines known by enrolment. How slices other than inventory reach them. */
 export type Machines = {
   create: (db: Db, machine: { id: string; facts: MachineFacts; agentVersion: string; lineage?: { parentId: string; evidence: string } }) => Promise<void>
-  updateFacts: (db: Db, id: string, facts: MachineFacts) => Promise<void>
+  updateFacts: (db: Db, id: string, facts: MachineFacts, agentVersion: string) => Promise<void>
   /** Appends a line to the machine's history that did not come from its agent, e.g. `link.online`. */
   note: (db: Db, id: string, type: string, body: Record<string, unknown>) => Promise<void>
-  hostname: (db: Db, id: string) => Promise<string | undefined>
-  /** Ids of those that exist. */
+  /** Ids of those that exist, of the given ones. */
   existing: (db: Db, ids: string[]) => Promise<string[]>
 }
 
-/** Desired state: `changed` recomputes, signs and pushes to those that are connected. Call after commit. */
+/** Desired state: recomputes, signs and pushes to those that are connected. Call after commit. */
 export type Desired = { changed: (machineIds: string[] | 'all') => void }
 
 /** Live sockets. `send` answers whether the peer was connected. */
@@ -62,19 +54,30 @@ export type Links = {
   /** Closes the peer's socket, telling why. */
   close: (id: string, code: string) => void
   isConnected: (id: string) => boolean
-  connectedCount: () => number
+  connected: () => { id: string; kind: 'agent' | 'scanner' }[]
 }
+
+export type Figures = { eventsCommitted: number; unknownMessages: number; refusedConnections: number; startedAtMs: number }
+
+/** The content pack that scanners load, signed. */
+export type Content = { version: string; sha256: string; sizeBytes: number; signature: string; bytes: Buffer }
+
+export type DatabaseFacts = { version: string; isManaged: boolean; isEvaluation: boolean }
 
 /** What slices are made of. */
 export type Core = {
   config: CenterConfig
   logger: Logger
   clock: Clock
-  db: Kysely<Database>
+  db: Kysely<unknown>
+  databaseFacts: DatabaseFacts
+  pki: Pki
+  content: Content | undefined
   live: Live
   audit: Audit
   alarms: Alarms
   machines: Machines
   desired: Desired
   links: Links
+  figures: Figures
 }

@@ -1,0 +1,53 @@
+import { AppError, type EnrolRequest, type EnrolResponse, type EnrolToken } from '@ringwall/contracts'
+import { hashToken, uuidv7 } from '@ringwall/runtime'
+import { sql } from 'kysely'
+import type { Core, Tx } from '../../core/core.ts'
+import { insertPeer } from './peer-store.ts'
+
+export type TokenRow = { id: string; name: string; role: 'agent' | 'scanner'; max_uses: number; uses: number; created_at: Date; created_by: string; expires_at: Date; revoked_at: Date | null }
+
+function stateOf(row: TokenRow, nowMs: number): EnrolToken['state'] {
+  if (row.revoked_at !== null) return 'revoked'
+  if (row.expires_at.getTime() <= nowMs) return 'expired'
+  return row.uses >= row.max_uses ? 'exhausted' : 'valid'
+}
+
+export function toEnrolToken(row: TokenRow, nowMs: number): EnrolToken {
+  return { id: row.id, name: row.name, role: row.role, maxUses: row.max_uses, uses: row.uses, createdAt: row.created_at.toISOString(), createdBy: row.created_by, expiresAt: row.expires_at.toISOString(), state: stateOf(row, nowMs) }
+}
+
+/** Takes one use of a token, exactly, however many machines come at once. */
+async function useToken(tx: Tx, token: string, role: EnrolRequest['role'], nowMs: number): Promise<void> {
+  const { rows } = await sql<TokenRow>`select * from enrol_token where token_hash = ${hashToken(token)} for update`.execute(tx)
+  const row = rows[0]
+  if (row === undefined) throw new AppError('token_invalid')
+  const state = stateOf(row, nowMs)
+  if (state === 'revoked') throw new AppError('token_revoked')
+  if (state === 'expired') throw new AppError('token_expired', { expiredAt: row.expires_at.toISOString() })
+  if (state === 'exhausted') throw new AppError('token_exhausted', { maxUses: row.max_uses })
+  if (row.role !== role) throw new AppError('token_role_mismatch', { tokenRole: row.role, role })
+  await sql`update enrol_token set uses = uses + 1 where id = ${row.id}`.execute(tx)
+}
+
+/** Trades a token and a certificate request for an identity; nothing is used up when anything fails. */
+export function createEnrolment({ db, pki, machines, clock, live }: Pick<Core, 'db' | 'pki' | 'machines' | 'clock' | 'live'>) {
+  return async (request: EnrolRequest): Promise<EnrolResponse> => {
+    const { role, token, csrPem, facts, softwareVersion, addresses = [] } = request
+    if (role === 'agent' && facts === undefined) throw new AppError('invalid_request', { problems: 'facts: needed for an agent' })
+    const id = uuidv7()
+    const certificate = await db.transaction().execute(async (tx) => {
+      await useToken(tx, token, role, clock.nowMs())
+      const issued = await pki.issue(csrPem, role, id)
+      const name = facts?.hostname ?? addresses[0]?.host ?? role
+      await insertPeer(tx, { id, kind: role, name, softwareVersion, addresses, certificate: issued })
+      if (facts !== undefined) {
+        await machines.create(tx, { id, facts, agentVersion: softwareVersion })
+        await machines.note(tx, id, 'machine.enrolled', { softwareVersion })
+      }
+      return issued
+    })
+    live.publish({ type: 'changed', object: role === 'agent' ? 'machine' : 'scanner', id })
+    live.publish({ type: 'changed', object: 'enrolToken', id: null })
+    return { id, certificatePem: certificate.certificatePem, caPem: pki.caPem, policyKeyPem: pki.policyKey.publicPem, contentKeyPem: pki.contentKey.publicPem, serverTime: new Date(clock.nowMs()).toISOString() }
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Records of the verdict log, 64 bytes each, little-endian:
+ *   0 sha256 (32) · 32 verdict code u8 · 33 zero · 34 version number u16 · 36 size u48 · 42 judged at, ms u48
+ *   48 zero (12) · 60 CRC32C of the first 60 bytes u32
+ */
+import { crc32c } from '@ringwall/runtime'
+
+export const recordBytes = 64
+
+export type LogRecord = {
+  sha256: Buffer
+  code: number
+  version: number
+  sizeBytes: number
+  judgedAtMs: number
+}
+
+export function encodeLogRecord({ sha256, code, version, sizeBytes, judgedAtMs }: LogRecord): Buffer {
+  const bytes = Buffer.alloc(recordBytes)
+  sha256.copy(bytes)
+  bytes.writeUInt8(code, 32)
+  bytes.writeUInt16LE(version, 34)
+  bytes.writeUIntLE(sizeBytes, 36, 6)
+  bytes.writeUIntLE(judgedAtMs, 42, 6)
+  bytes.writeUInt32LE(crc32c(bytes.subarray(0, 60)), 60)
+  return bytes
+}
+
+/** The record at `offset`; undefined when it is torn or damaged. */
+export function decodeLogRecord(bytes: Buffer, offset: number): LogRecord | undefined {
+  if (offset + recordBytes > bytes.length) return undefined
+  if (crc32c(bytes.subarray(offset, offset + 60)) !== bytes.readUInt32LE(offset + 60)) return undefined
+  return {
+    sha256: bytes.subarray(offset, offset + 32),
+    code: bytes.readUInt8(offset + 32),
+    version: bytes.readUInt16LE(offset + 34),
+    sizeBytes: bytes.readUIntLE(offset + 36, 6),
+    judgedAtMs: bytes.readUIntLE(offset + 42, 6),
+  }
+}

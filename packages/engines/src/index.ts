@@ -1,0 +1,5 @@
+export * from './engine.ts'
+export * from './engines.ts'
+export * from './signature/hash-set.ts'
+export * from './signature/pack.ts'
+export * from './signature/yara.ts'
