@@ -1,4 +1,4 @@
-import type { AlarmKind, DownMessages, DownType, LiveMessage, MachineFacts } from '@ringwall/contracts'
+import type { Alarm, AlarmKind, DownMessages, DownType, LiveMessage, MachineFacts, Scan } from '@ringwall/contracts'
 import type { Clock, Logger } from '@ringwall/runtime'
 import type { Kysely, Transaction } from 'kysely'
 import type { CenterConfig } from '../config.ts'
@@ -64,6 +64,9 @@ export type Content = { version: string; sha256: string; sizeBytes: number; sign
 
 export type DatabaseFacts = { version: string; isManaged: boolean; isEvaluation: boolean }
 
+/** What the first page shows of other slices. */
+export type Related = { latestScans: () => Promise<Scan[]>; latestAlarms: () => Promise<Alarm[]> }
+
 /** What slices are made of. */
 export type Core = {
   config: CenterConfig
@@ -80,4 +83,6 @@ export type Core = {
   desired: Desired
   links: Links
   figures: Figures
+  related: Related
+  version: string
 }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { createServer } from 'node:https'
+
 import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
@@ -64,7 +64,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   const app = fastify({
     bodyLimit: bodyLimitBytes,
     logger: false,
-    ...(tls === undefined ? {} : { serverFactory: (handler) => createServer({ key: tls.keyPem, cert: tls.certificatePem, minVersion: 'TLSv1.2' }, handler) }),
+    https: tls === undefined ? null : { key: tls.keyPem, cert: tls.certificatePem, minVersion: 'TLSv1.2' },
   })
   const buckets = new Map<string, TokenBucket>()
   const admit = (address: string): number => {
@@ -169,7 +169,7 @@ async function serveConsole(app: FastifyInstance, dir: string): Promise<void> {
       wildcard: false,
       setHeaders: (response, path) => {
         // Names of assets carry a hash of their content.
-        void response.setHeader('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache')
+        void response.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache')
       },
     })
   }

@@ -21,7 +21,7 @@ export function decodeCursor(cursor: string): Position {
 }
 
 export type ListOptions<Row, Item> = {
-  cursor: string | undefined
+  cursor?: string | undefined
   limit: number
   /** Everything from `from` on but the where clause; the list is its rows that match `where`. */
   select: RawBuilder<unknown>

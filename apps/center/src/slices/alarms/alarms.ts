@@ -1,7 +1,7 @@
 import { AppError, type Alarm } from '@ringwall/contracts'
 import { type RawBuilder, sql } from 'kysely'
 import type { CenterSlice } from '../../app/slice.ts'
-import type { Core } from '../../core/core.ts'
+import type { Core, Db } from '../../core/core.ts'
 import { listPage } from '../../store/paging.ts'
 
 type Row = { id: string; kind: Alarm['kind']; severity: Alarm['severity']; state: Alarm['state']; count: number; first_at: Date; last_at: Date; last_ms: number; machine_id: string | null; hostname: string | null; params: Alarm['params']; acknowledged_by: string | null }
@@ -9,8 +9,14 @@ type Row = { id: string; kind: Alarm['kind']; severity: Alarm['severity']; state
 const columns = sql`a.*, m.hostname, floor(extract(epoch from a.last_at) * 1000)::bigint as last_ms`
 const source = sql`alarm a left join machine m on m.id = a.machine_id`
 
-export function toAlarm(row: Row): Alarm {
+function toAlarm(row: Row): Alarm {
   return { id: row.id, kind: row.kind, severity: row.severity, state: row.state, count: row.count, firstAt: row.first_at.toISOString(), lastAt: row.last_at.toISOString(), machineId: row.machine_id, hostname: row.hostname, params: row.params, acknowledgedBy: row.acknowledged_by }
+}
+
+/** The newest open alarms, for the first page. */
+export async function latestAlarms(db: Db, limit: number): Promise<Alarm[]> {
+  const { rows } = await sql<Row>`select ${columns} from ${source} where a.state = 'open' order by a.last_at desc limit ${limit}`.execute(db)
+  return rows.map(toAlarm)
 }
 
 function create({ db, live }: Core) {

@@ -11,10 +11,25 @@ import { type PeerRow, toScanner } from './peer-store.ts'
 
 const hourMs = 3_600_000
 
-function create({ db, config, pki, clock, live }: Core) {
+function create({ db, config, pki, clock, live, alarms }: Core) {
   const gatewayAddress = `${config.hostNames[0] ?? 'localhost'}:${config.gatewayPort}`
   return {
     jobs: [{ name: 'event partitions', everyMs: hourMs, run: async () => await maintainPartitions(db, clock.nowMs(), config.eventDays) }],
+    link: {
+      applied: async (peer, { version, errorCode }) => {
+        await sql`update peer set applied_version = ${version}, applied_error = ${errorCode} where id = ${peer.id}`.execute(db)
+        live.publish({ type: 'changed', object: peer.kind === 'agent' ? 'machine' : 'scanner', id: peer.id })
+      },
+    },
+    events: {
+      'agent.problem': async (tx, { machineId, hostname }, { code, params, active }) => {
+        const key = `agent.problem:${code}:${machineId}`
+        if (active) await alarms.raise(tx, { kind: 'machine.degraded', severity: 'warning', key, machineId, params: { ...params, hostname, problems: code } })
+        else await alarms.clear(tx, key)
+      },
+      'spool.gap': async (tx, { machineId, hostname }, { count, class: eventClass }) =>
+        await alarms.raise(tx, { kind: 'spool.gap', severity: eventClass === 'alert' ? 'critical' : 'warning', key: `spool.gap:${machineId}:${eventClass}`, machineId, params: { hostname, count, class: eventClass } }),
+    },
     handlers: {
       getEnrolmentInfo: async () => ({ gatewayAddress, caHash: pki.caHash, caPem: pki.caPem }),
       listEnrolTokens: async ({ query }) =>

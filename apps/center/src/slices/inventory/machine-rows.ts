@@ -1,0 +1,97 @@
+import type { Machine, MachineDetail, MachineFacts, UpMessages } from '@ringwall/contracts'
+import { sql } from 'kysely'
+
+export type MachineRow = {
+  id: string
+  hostname: string
+  os_family: 'linux' | 'windows'
+  os_name: string
+  pool: Machine['pool']
+  hypervisor: string | null
+  facts: MachineFacts
+  labels: string[]
+  agent_version: string
+  enrolled_at: Date
+  last_scan_at: Date | null
+  lineage_parent: string | null
+  lineage_evidence: string | null
+  lineage_at: Date | null
+  parent_hostname: string | null
+  link_state: Machine['linkState']
+  protection: Machine['protection']
+  last_seen_at: Date | null
+  last_seen_ms: number
+  heartbeat: UpMessages['heartbeat'] | null
+  open_findings: number
+  cert_serial: string
+  cert_not_after: Date
+  cert_fingerprint: string
+  desired_version: number
+  applied_version: number
+  applied_error: string | null
+}
+
+/** Protected: online, and the agent says that nothing is degraded. */
+export const protectionOf = sql`case when p.link_state <> 'online' then 'unreachable' when p.heartbeat->>'state' = 'degraded' then 'degraded' else 'protected' end`
+export const openFindingsOf = sql`(select count(*) from finding f where f.machine_id = m.id and f.state in ('reported', 'held', 'failed'))`
+export const machineSource = sql`machine m join peer p on p.id = m.id`
+export const machineColumns = sql`m.*, p.link_state, p.last_seen_at, p.heartbeat, p.cert_serial, p.cert_not_after, p.cert_fingerprint,
+  p.desired_version, p.applied_version, p.applied_error, ${protectionOf} as protection, ${openFindingsOf} as open_findings,
+  coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint as last_seen_ms,
+  (select hostname from machine where id = m.lineage_parent) as parent_hostname`
+
+export function toMachine(row: MachineRow): Machine {
+  const isReachable = row.link_state === 'online'
+  return {
+    id: row.id,
+    hostname: row.hostname,
+    osFamily: row.os_family,
+    osName: row.os_name,
+    pool: row.pool,
+    hypervisor: row.hypervisor,
+    addresses: [...new Set(row.facts.addresses.map(({ address }) => address))],
+    linkState: row.link_state,
+    protection: row.protection,
+    problems: isReachable ? (row.heartbeat?.problems ?? []) : [],
+    agentVersion: row.agent_version,
+    lastSeenAt: row.last_seen_at?.toISOString() ?? null,
+    enrolledAt: row.enrolled_at.toISOString(),
+    lastScanAt: row.last_scan_at?.toISOString() ?? null,
+    openFindings: row.open_findings,
+    lineage:
+      row.lineage_parent === null || row.lineage_at === null
+        ? null
+        : {
+            parentId: row.lineage_parent,
+            parentHostname: row.parent_hostname,
+            kind: 'clone',
+            evidence: row.lineage_evidence ?? '',
+            at: row.lineage_at.toISOString(),
+          },
+    labels: row.labels,
+  }
+}
+
+export function toMachineDetail(row: MachineRow, clones: MachineDetail['clones']): MachineDetail {
+  const { heartbeat } = row
+  return {
+    ...toMachine(row),
+    facts: row.facts,
+    certificate: { serial: row.cert_serial, notAfter: row.cert_not_after.toISOString(), fingerprint: row.cert_fingerprint },
+    desiredVersion: row.desired_version,
+    appliedVersion: row.applied_version,
+    appliedErrorCode: row.applied_error,
+    agent:
+      heartbeat === null
+        ? null
+        : {
+            rssBytes: heartbeat.rssBytes,
+            cpuPercent: heartbeat.cpuPercent,
+            spoolRecords: heartbeat.spoolRecords,
+            spoolBytes: heartbeat.spoolBytes,
+            droppedRecords: heartbeat.droppedRecords,
+            unknownMessages: heartbeat.unknownMessages,
+          },
+    clones,
+  }
+}
