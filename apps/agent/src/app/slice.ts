@@ -1,0 +1,33 @@
+import type { AgentEvent, DesiredState } from '@ringwall/contracts'
+import type { Clock, IdentityStore, LinkClient, Logger } from '@ringwall/runtime'
+import type { AgentConfig } from '../config.ts'
+
+type WithoutBase<T> = T extends unknown ? Omit<T, 'id' | 'at'> : never
+/** An event as slices report it; id and time are added. */
+export type NewEvent = WithoutBase<AgentEvent>
+
+/** Reports for good: on disk when it returns for an alert, delivered in order, committed once by the center. */
+export type Report = (event: NewEvent) => void
+
+/** What the agent's slices are made of. */
+export type AgentCore = {
+  config: AgentConfig
+  logger: Logger
+  clock: Clock
+  identity: IdentityStore
+  link: Pick<LinkClient, 'send' | 'askQuarantine' | 'isOnline'>
+  report: Report
+  /** The state that is in force: the last one that verified, also offline and after a reboot. */
+  desired: () => DesiredState | undefined
+}
+
+export type AgentSliceParts = {
+  /** Brings this machine to the desired state; called at the start and whenever the state changes. */
+  apply: (desired: DesiredState) => void
+  /** Codes of what does not work now. */
+  problems?: () => string[]
+  stop?: () => Promise<void>
+}
+
+/** One capability of the agent. `app/slices.ts` lists them: that list is the only wiring. */
+export type AgentSlice = { name: string; create: (core: AgentCore) => AgentSliceParts }

@@ -1,0 +1,29 @@
+import { join } from 'node:path'
+import type { AgentTask } from '@ringwall/contracts'
+import { readJsonFile, writeJsonFile } from '@ringwall/runtime'
+import { z } from 'zod'
+
+const storedSchema = z.object({ ended: z.array(z.uuid()) })
+
+/** Remembers which tasks of the desired state are done, until they leave it: no task is done twice. */
+export function openEndedTasks(dir: string) {
+  const path = join(dir, 'ended-tasks.json')
+  let ended = new Set(readJsonFile(path, storedSchema)?.ended ?? [])
+  const save = () => writeJsonFile(path, { ended: [...ended] }, { mode: 0o600 })
+  return {
+    has: (id: string) => ended.has(id),
+    add: (id: string) => {
+      ended.add(id)
+      save()
+    },
+    /** Forgets what is no longer asked for. */
+    keepOnly: (tasks: AgentTask[]) => {
+      const asked = new Set(tasks.map(({ id }) => id))
+      const kept = new Set([...ended].filter((id) => asked.has(id)))
+      if (kept.size === ended.size) return
+      ended = kept
+      save()
+    },
+  }
+}
+export type EndedTasks = ReturnType<typeof openEndedTasks>

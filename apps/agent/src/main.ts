@@ -1,0 +1,110 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { AppError, errorMessage, isAppError } from '@ringwall/contracts'
+import { createLinkClient, createLogger, enrol, makePrivateDirectory, onShutdown, openIdentity, Spool, systemClock } from '@ringwall/runtime'
+import type { AgentCore } from './app/slice.ts'
+import { slices } from './app/slices.ts'
+import { type AgentConfig, readAgentConfig } from './config.ts'
+import { openDesiredStore } from './core/desired-store.ts'
+import { createEvents } from './core/events.ts'
+import { lockState } from './core/lock.ts'
+import { createLoadMeter } from './core/own-load.ts'
+import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
+
+const softwareVersion = process.env.RINGWALL_VERSION ?? '0.0.0'
+
+async function enrolAgent(config: AgentConfig, args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { center: { type: 'string' }, token: { type: 'string' }, 'ca-hash': { type: 'string' } } })
+  const { center, token, 'ca-hash': caHash } = values
+  if (center === undefined || token === undefined || caHash === undefined) throw new AppError('invalid_request', { problems: 'enroll needs --center, --token and --ca-hash' })
+  const { id } = await enrol({ center, token, caHash, role: 'agent', softwareVersion, facts: readFacts(), dir: config.dir })
+  process.stdout.write(`${JSON.stringify({ enrolled: true, id })}\n`)
+}
+
+/** Runs the agent until a signal ends it; it protects with its last good state whether the center answers or not. */
+async function runAgent(config: AgentConfig): Promise<void> {
+  const logger = createLogger({ name: 'agent', level: config.logLevel })
+  const identity = openIdentity(config.dir, 'agent')
+  makePrivateDirectory(config.dir)
+  lockState(config.dir)
+  const spool = Spool.open({ dir: join(config.dir, 'spool'), capBytes: config.spoolBytes, logger })
+  const store = openDesiredStore(config.dir, identity)
+  const load = createLoadMeter()
+  const events = createEvents({ spool, clock: systemClock, logger, send: (type, body) => link.send(type, body) })
+
+  const problems = () => [...new Set([...parts.flatMap((part) => part.problems?.() ?? []), ...(events.isDiskFull() ? ['disk_full'] : [])])].slice(0, 32)
+  const link = createLinkClient({
+    identity,
+    logger,
+    hello: () => ({
+      softwareVersion,
+      instanceId: config.instanceId ?? readInstanceId(),
+      bootId: readBootId(),
+      facts: readFacts(),
+      appliedVersion: store.current()?.version ?? 0,
+    }),
+    heartbeat: () => {
+      const { records, bytes, droppedByClass } = spool.stats()
+      const now = problems()
+      return {
+        state: now.length === 0 ? 'ok' : 'degraded',
+        problems: now,
+        ...load(),
+        spoolRecords: records,
+        spoolBytes: bytes,
+        droppedRecords: Object.values(droppedByClass).reduce((sum, count) => sum + count, 0),
+        unknownMessages: link.unknownMessages(),
+      }
+    },
+    handlers: {
+      welcome: ({ credits }) => events.onWelcome(credits),
+      ack: events.onAck,
+      desired: (signed) => {
+        let version = store.current()?.version ?? 0
+        let errorCode: string | null = null
+        try {
+          const next = store.accept(signed)
+          version = next.version
+          for (const part of parts) part.apply(next)
+        } catch (error) {
+          logger.error({ error }, 'a desired state was refused')
+          errorCode = isAppError(error) ? error.code : 'internal'
+        }
+        link.send('applied', { version, hash: createHash('sha256').update(signed.payload).digest('hex'), errorCode })
+      },
+    },
+    onSplit: (newId, parentId) => logger.warn({ newId, parentId }, 'this machine is a copy and has its own identity now'),
+    onState: ({ state }) => {
+      if (state === 'offline') events.onOffline()
+    },
+  })
+  const core: AgentCore = { config, logger, clock: systemClock, identity, link, report: events.report, desired: store.current }
+  const parts = slices.map((slice) => slice.create(core))
+  const kept = store.current()
+  if (kept !== undefined) for (const part of parts) part.apply(kept)
+
+  process.stdout.write(`${JSON.stringify({ ready: true, id: identity.current().id })}\n`)
+  const stopping = new AbortController()
+  onShutdown(() => stopping.abort())
+  await link.run(stopping.signal)
+  await Promise.all(parts.map(async (part) => await part.stop?.()))
+  spool.close()
+}
+
+async function main(): Promise<void> {
+  const config = readAgentConfig(process.env)
+  const [command = 'run', ...args] = process.argv.slice(2)
+  if (command === 'enroll') return await enrolAgent(config, args)
+  if (command === 'run') return await runAgent(config)
+  throw new AppError('invalid_request', { problems: `unknown command ${command}; known: run, enroll` })
+}
+
+try {
+  await main()
+  process.exit(0)
+} catch (error) {
+  const text = error instanceof AppError ? `${errorMessage(error.code, error.params)} [${error.code}]` : String(error instanceof Error ? error.stack : error)
+  process.stderr.write(`agent: ${text}\n`)
+  process.exit(1)
+}
