@@ -21,7 +21,7 @@ export function isDiskFullError(error: unknown): boolean {
 }
 
 /** Makes the names in a directory durable. */
-export function syncDirectory(path: string): void {
+export function syncDirectory(path: string | Buffer): void {
   const directory = openSync(path, 'r')
   try {
     fsyncSync(directory)
