@@ -32,6 +32,7 @@ function listOptions(command: Command): Command {
 
 const version = process.env.RINGWALL_VERSION ?? '0.0.0'
 const program = new Command('ringwall')
+  .enablePositionalOptions()
   .description(text.description)
   .version(version)
   .option('--home <dir>', text.options.home)
@@ -119,7 +120,6 @@ program
     }),
   )
 
-program.enablePositionalOptions()
 program.exitOverride((error) => {
   process.exit(error.exitCode === 0 ? exitCodes.ok : exitCodes.usage)
 })
