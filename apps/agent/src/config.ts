@@ -37,7 +37,8 @@ export function readAgentConfig(environment: NodeJS.ProcessEnv): AgentConfig {
   }
   const values = parsed.data
   const isRoot = process.getuid?.() === 0
-  const home = values.RINGWALL_HOME ?? (isRoot ? '/var/lib/ringwall' : join(homedir(), '.local/share/ringwall'))
+  const home =
+    values.RINGWALL_HOME ?? (isRoot ? '/var/lib/ringwall' : join(homedir(), '.local/share/ringwall'))
   return {
     dir: join(home, 'agent'),
     logLevel: values.RINGWALL_LOG_LEVEL,

@@ -2,7 +2,16 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { AppError, errorMessage, isAppError } from '@ringwall/contracts'
-import { createLinkClient, createLogger, enrol, makePrivateDirectory, onShutdown, openIdentity, Spool, systemClock } from '@ringwall/runtime'
+import {
+  createLinkClient,
+  createLogger,
+  enrol,
+  makePrivateDirectory,
+  onShutdown,
+  openIdentity,
+  Spool,
+  systemClock,
+} from '@ringwall/runtime'
 import type { AgentCore } from './app/slice.ts'
 import { slices } from './app/slices.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
@@ -15,10 +24,22 @@ import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
 const softwareVersion = process.env.RINGWALL_VERSION ?? '0.0.0'
 
 async function enrolAgent(config: AgentConfig, args: string[]): Promise<void> {
-  const { values } = parseArgs({ args, options: { center: { type: 'string' }, token: { type: 'string' }, 'ca-hash': { type: 'string' } } })
+  const { values } = parseArgs({
+    args,
+    options: { center: { type: 'string' }, token: { type: 'string' }, 'ca-hash': { type: 'string' } },
+  })
   const { center, token, 'ca-hash': caHash } = values
-  if (center === undefined || token === undefined || caHash === undefined) throw new AppError('invalid_request', { problems: 'enroll needs --center, --token and --ca-hash' })
-  const { id } = await enrol({ center, token, caHash, role: 'agent', softwareVersion, facts: readFacts(), dir: config.dir })
+  if (center === undefined || token === undefined || caHash === undefined)
+    throw new AppError('invalid_request', { problems: 'enroll needs --center, --token and --ca-hash' })
+  const { id } = await enrol({
+    center,
+    token,
+    caHash,
+    role: 'agent',
+    softwareVersion,
+    facts: readFacts(),
+    dir: config.dir,
+  })
   process.stdout.write(`${JSON.stringify({ enrolled: true, id })}\n`)
 }
 
@@ -31,9 +52,20 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const spool = Spool.open({ dir: join(config.dir, 'spool'), capBytes: config.spoolBytes, logger })
   const store = openDesiredStore(config.dir, identity)
   const load = createLoadMeter()
-  const events = createEvents({ spool, clock: systemClock, logger, send: (type, body) => link.send(type, body) })
+  const events = createEvents({
+    spool,
+    clock: systemClock,
+    logger,
+    send: (type, body) => link.send(type, body),
+  })
 
-  const problems = () => [...new Set([...parts.flatMap((part) => part.problems?.() ?? []), ...(events.isDiskFull() ? ['disk_full'] : [])])].slice(0, 32)
+  const problems = () =>
+    [
+      ...new Set([
+        ...parts.flatMap((part) => part.problems?.() ?? []),
+        ...(events.isDiskFull() ? ['disk_full'] : []),
+      ]),
+    ].slice(0, 32)
   const link = createLinkClient({
     identity,
     logger,
@@ -71,15 +103,28 @@ async function runAgent(config: AgentConfig): Promise<void> {
           logger.error({ error }, 'a desired state was refused')
           errorCode = isAppError(error) ? error.code : 'internal'
         }
-        link.send('applied', { version, hash: createHash('sha256').update(signed.payload).digest('hex'), errorCode })
+        link.send('applied', {
+          version,
+          hash: createHash('sha256').update(signed.payload).digest('hex'),
+          errorCode,
+        })
       },
     },
-    onSplit: (newId, parentId) => logger.warn({ newId, parentId }, 'this machine is a copy and has its own identity now'),
+    onSplit: (newId, parentId) =>
+      logger.warn({ newId, parentId }, 'this machine is a copy and has its own identity now'),
     onState: ({ state }) => {
       if (state === 'offline') events.onOffline()
     },
   })
-  const core: AgentCore = { config, logger, clock: systemClock, identity, link, report: events.report, desired: store.current }
+  const core: AgentCore = {
+    config,
+    logger,
+    clock: systemClock,
+    identity,
+    link,
+    report: events.report,
+    desired: store.current,
+  }
   const parts = slices.map((slice) => slice.create(core))
   const kept = store.current()
   if (kept !== undefined) for (const part of parts) part.apply(kept)
@@ -104,7 +149,10 @@ try {
   await main()
   process.exit(0)
 } catch (error) {
-  const text = error instanceof AppError ? `${errorMessage(error.code, error.params)} [${error.code}]` : String(error instanceof Error ? error.stack : error)
+  const text =
+    error instanceof AppError
+      ? `${errorMessage(error.code, error.params)} [${error.code}]`
+      : String(error instanceof Error ? error.stack : error)
   process.stderr.write(`agent: ${text}\n`)
   process.exit(1)
 }

@@ -6,7 +6,12 @@ import { logLevels } from '@ringwall/runtime'
 import { z } from 'zod'
 
 const port = z.coerce.number().int().min(0).max(65_535)
-const names = z.string().transform((text) => text.split(',').map((name) => name.trim()).filter((name) => name !== ''))
+const names = z.string().transform((text) =>
+  text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== ''),
+)
 
 const environmentSchema = z.object({
   RINGWALL_HOME: z.string().optional(),
@@ -48,7 +53,9 @@ export type CenterConfig = {
 
 function ownNames(): string[] {
   const addresses = Object.values(networkInterfaces()).flatMap((entries) => entries ?? [])
-  const usable = addresses.filter(({ internal, scopeid }) => !internal && !scopeid).map(({ address }) => address)
+  const usable = addresses
+    .filter(({ internal, scopeid }) => !internal && !scopeid)
+    .map(({ address }) => address)
   return [...new Set(['localhost', hostname(), ...usable, '127.0.0.1', '::1'])]
 }
 
@@ -61,9 +68,14 @@ function besideProgram(...candidates: string[]): string {
 /** Reads the environment once. Throws config_invalid with every problem. */
 export function readCenterConfig(environment: NodeJS.ProcessEnv): CenterConfig {
   const parsed = environmentSchema.safeParse(environment)
-  if (!parsed.success) throw new AppError('config_invalid', { problems: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ') })
+  if (!parsed.success)
+    throw new AppError('config_invalid', {
+      problems: parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; '),
+    })
   const values = parsed.data
-  const home = values.RINGWALL_HOME ?? (process.getuid?.() === 0 ? '/var/lib/ringwall' : join(homedir(), '.local/share/ringwall'))
+  const home =
+    values.RINGWALL_HOME ??
+    (process.getuid?.() === 0 ? '/var/lib/ringwall' : join(homedir(), '.local/share/ringwall'))
   return {
     dir: join(home, 'center'),
     databaseDir: join(home, 'postgres', 'data'),

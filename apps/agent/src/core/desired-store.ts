@@ -20,9 +20,14 @@ export function openDesiredStore(dir: string, identity: IdentityStore): DesiredS
   const path = join(dir, 'desired.json')
 
   function read({ payload, signature }: Signed): DesiredState {
-    if (!verify(identity.current().policyKeyPem, Buffer.from(payload), signature)) throw new AppError('signature_invalid', { what: 'desired state' })
+    if (!verify(identity.current().policyKeyPem, Buffer.from(payload), signature))
+      throw new AppError('signature_invalid', { what: 'desired state' })
     const parsed = desiredStateSchema.safeParse(JSON.parse(payload))
-    if (!parsed.success) throw new AppError('message_invalid', { type: 'desired', problems: z.prettifyError(parsed.error).slice(0, 300) })
+    if (!parsed.success)
+      throw new AppError('message_invalid', {
+        type: 'desired',
+        problems: z.prettifyError(parsed.error).slice(0, 300),
+      })
     return parsed.data
   }
 
@@ -33,9 +38,15 @@ export function openDesiredStore(dir: string, identity: IdentityStore): DesiredS
     current: () => current,
     accept: (signed) => {
       const next = read(signed)
-      if (next.machineId !== identity.current().id) throw new AppError('message_invalid', { type: 'desired', problems: 'it is for another machine' })
+      if (next.machineId !== identity.current().id)
+        throw new AppError('message_invalid', { type: 'desired', problems: 'it is for another machine' })
       // After a split the versions of the new identity begin anew.
-      if (current?.machineId === next.machineId && next.version < current.version) throw new AppError('version_rollback', { what: 'desired state', version: next.version, current: current.version })
+      if (current?.machineId === next.machineId && next.version < current.version)
+        throw new AppError('version_rollback', {
+          what: 'desired state',
+          version: next.version,
+          current: current.version,
+        })
       writeJsonFile(path, { payload: signed.payload, signature: signed.signature }, { mode: 0o600 })
       current = next
       return next

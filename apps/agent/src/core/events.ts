@@ -1,4 +1,11 @@
-import { type AgentEvent, type DownMessages, type EventClass, isAppError, linkLimits, type UpMessages } from '@ringwall/contracts'
+import {
+  type AgentEvent,
+  type DownMessages,
+  type EventClass,
+  isAppError,
+  linkLimits,
+  type UpMessages,
+} from '@ringwall/contracts'
 import { type Clock, type Logger, type Spool, uuidv7 } from '@ringwall/runtime'
 import type { NewEvent, Report } from '../app/slice.ts'
 
@@ -17,7 +24,11 @@ export type Events = {
 const retryMs = 250
 
 function classOf(event: NewEvent): EventClass {
-  const isAlert = event.type === 'finding.detected' || event.type === 'finding.changed' || event.type === 'quarantine.added' || event.type === 'scan.ended'
+  const isAlert =
+    event.type === 'finding.detected' ||
+    event.type === 'finding.changed' ||
+    event.type === 'quarantine.added' ||
+    event.type === 'scan.ended'
   return isAlert ? 'alert' : 'event'
 }
 
@@ -57,7 +68,14 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
   }
 
   function reportGaps(): void {
-    for (const gap of spool.takeGaps()) report({ type: 'spool.gap', fromSeq: gap.fromSeq, toSeq: gap.toSeq, count: gap.count, class: gap.class })
+    for (const gap of spool.takeGaps())
+      report({
+        type: 'spool.gap',
+        fromSeq: gap.fromSeq,
+        toSeq: gap.toSeq,
+        count: gap.count,
+        class: gap.class,
+      })
   }
 
   function pump(): void {
@@ -65,10 +83,20 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
     timer = undefined
     drainWaiting()
     while (isLinked && credits > 0) {
-      const { epoch, records } = spool.read({ afterSeq: sentSeq, maxBytes: linkLimits.maxBatchBytes, maxRecords: linkLimits.maxBatchRecords })
+      const { epoch, records } = spool.read({
+        afterSeq: sentSeq,
+        maxBytes: linkLimits.maxBatchBytes,
+        maxRecords: linkLimits.maxBatchRecords,
+      })
       const last = records.at(-1)
       if (last === undefined) break
-      const body = { epoch, records: records.map(({ seq, payload }) => ({ seq, event: JSON.parse(Buffer.from(payload).toString()) as unknown })) }
+      const body = {
+        epoch,
+        records: records.map(({ seq, payload }) => ({
+          seq,
+          event: JSON.parse(Buffer.from(payload).toString()) as unknown,
+        })),
+      }
       if (!send('events', body)) break
       credits -= 1
       sentSeq = last.seq

@@ -16,7 +16,8 @@ export function lockState(dir: string): void {
   const path = join(dir, 'agent.pid')
   try {
     const [pid, startTime] = readFileSync(path, 'utf8').trim().split(' ')
-    const isRunning = Number(pid) !== process.pid && startTime !== undefined && startTimeOf(Number(pid)) === startTime
+    const isRunning =
+      Number(pid) !== process.pid && startTime !== undefined && startTimeOf(Number(pid)) === startTime
     if (isRunning) throw new AppError('conflict', { kind: 'agent process', id: pid ?? '' })
   } catch (error) {
     if (error instanceof AppError) throw error

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { arch, cpus, hostname, networkInterfaces, release, totalmem, uptime } from 'node:os'
 import type { MachineFacts } from '@ringwall/contracts'
 
@@ -42,10 +42,25 @@ type Place = Pick<MachineFacts, 'pool' | 'poolEvidence' | 'hypervisor' | 'cloudP
 /** Where a machine runs, from DMI, the hypervisor flag of the processor and what clouds leave in DMI or cloud-init. */
 export function placeOf(read: ReadText): Place {
   const dmiText = (name: string) => read(`/sys/class/dmi/id/${name}`) ?? ''
-  const dmi = { vendor: dmiText('sys_vendor').slice(0, 120), product: dmiText('product_name').slice(0, 120), uuid: dmiText('product_uuid').slice(0, 64).toLowerCase() }
-  const joined = [dmi.vendor, dmi.product, dmiText('bios_vendor'), dmiText('board_vendor'), dmiText('chassis_vendor')].join(' ')
-  const cloudInit = /"?cloud[-_]name"?:\s*"?([\w-]+)/.exec(read('/run/cloud-init/instance-data.json') ?? '')?.[1]
-  const cloudProvider = wordIn(joined, dmiClouds) ?? (dmiText('chassis_asset_tag') === azureAssetTag ? 'azure' : undefined) ?? (cloudInit === 'none' || cloudInit === 'nocloud' ? undefined : cloudInit)
+  const dmi = {
+    vendor: dmiText('sys_vendor').slice(0, 120),
+    product: dmiText('product_name').slice(0, 120),
+    uuid: dmiText('product_uuid').slice(0, 64).toLowerCase(),
+  }
+  const joined = [
+    dmi.vendor,
+    dmi.product,
+    dmiText('bios_vendor'),
+    dmiText('board_vendor'),
+    dmiText('chassis_vendor'),
+  ].join(' ')
+  const cloudInit = /"?cloud[-_]name"?:\s*"?([\w-]+)/.exec(
+    read('/run/cloud-init/instance-data.json') ?? '',
+  )?.[1]
+  const cloudProvider =
+    wordIn(joined, dmiClouds) ??
+    (dmiText('chassis_asset_tag') === azureAssetTag ? 'azure' : undefined) ??
+    (cloudInit === 'none' || cloudInit === 'nocloud' ? undefined : cloudInit)
   const hasFlag = /^flags\s*:.*\bhypervisor\b/m.test(read('/proc/cpuinfo') ?? '')
   const byKernel = read('/sys/hypervisor/type')
   const hypervisor = wordIn(joined, dmiHypervisors) ?? byKernel ?? (hasFlag ? 'unknown' : undefined)
@@ -69,7 +84,8 @@ export function parseOsRelease(text: string): Record<string, string> {
   const values: Record<string, string> = {}
   for (const line of text.split('\n')) {
     const match = /^([A-Z_]+)=(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|(.*))$/.exec(line.trim())
-    if (match?.[1] !== undefined) values[match[1]] = (match[2]?.replaceAll(/\\(.)/g, '$1') ?? match[3] ?? match[4] ?? '').trim()
+    if (match?.[1] !== undefined)
+      values[match[1]] = (match[2]?.replaceAll(/\\(.)/g, '$1') ?? match[3] ?? match[4] ?? '').trim()
   }
   return values
 }
@@ -79,7 +95,9 @@ export function readFacts(read: ReadText = readText): MachineFacts {
   const os = parseOsRelease(read('/etc/os-release') ?? read('/usr/lib/os-release') ?? '')
   const processors = cpus()
   const addresses = Object.entries(networkInterfaces()).flatMap(([name, entries]) =>
-    (entries ?? []).filter(({ internal }) => !internal).map(({ address, mac }) => ({ interface: name.slice(0, 60), address, mac })),
+    (entries ?? [])
+      .filter(({ internal }) => !internal)
+      .map(({ address, mac }) => ({ interface: name.slice(0, 60), address, mac })),
   )
   return {
     hostname: hostname().slice(0, 253),
@@ -109,9 +127,4 @@ export function readInstanceId(read: ReadText = readText): string {
 
 export function readBootId(): string {
   return (readText('/proc/sys/kernel/random/boot_id') ?? '').slice(0, 64)
-}
-
-/** Whether this machine is one that the agent knows how to protect. */
-export function isSupported(): boolean {
-  return process.platform === 'linux' && existsSync('/proc/self')
 }

@@ -47,11 +47,19 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
   const { config, db, databaseFacts, pki, version } = options
   const clock = systemClock
   const logger = options.logger ?? createLogger({ name: 'center', level: config.logLevel })
-  await migrate(db, slices.map(({ name, migrations }) => ({ slice: name, migrations })))
+  await migrate(
+    db,
+    slices.map(({ name, migrations }) => ({ slice: name, migrations })),
+  )
   await maintainPartitions(db, clock.nowMs(), config.eventDays)
 
   const live = createLiveHub()
-  const figures: Figures = { eventsCommitted: 0, unknownMessages: 0, refusedConnections: 0, startedAtMs: clock.nowMs() }
+  const figures: Figures = {
+    eventsCommitted: 0,
+    unknownMessages: 0,
+    refusedConnections: 0,
+    startedAtMs: clock.nowMs(),
+  }
   const machines = createMachines()
   const alarms = createAlarms(live)
   const audit = createAudit(db)
@@ -69,20 +77,49 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
   })
   const desired = createDesired({ db, pki, links: gateway.links, logger, core: coreNow, slices: () => parts })
   const core: Core = {
-    config, logger, clock, db, databaseFacts, pki, live, audit, alarms, machines, desired, figures, version,
+    config,
+    logger,
+    clock,
+    db,
+    databaseFacts,
+    pki,
+    live,
+    audit,
+    alarms,
+    machines,
+    desired,
+    figures,
+    version,
     content: buildContent(config.contentDir, pki),
     links: gateway.links,
-    related: { latestScans: async () => await latestScans(db, 5), latestAlarms: async () => await latestAlarms(db, 5) },
+    related: {
+      latestScans: async () => await latestScans(db, 5),
+      latestAlarms: async () => await latestAlarms(db, 5),
+    },
   }
   parts.push(...slices.map((slice) => slice.create(core)))
   const handlers = Object.assign({}, ...parts.map((part) => part.handlers)) as Handlers
-  const http = await createHttpServer({ handlers, authenticate: createAuthenticate(db), audit, live, logger, clock, version, consoleDir: config.consoleDir, certificate: { ...certificate, certificatePem: `${certificate.certificatePem}\n${pki.caPem}` } })
+  const http = await createHttpServer({
+    handlers,
+    authenticate: createAuthenticate(db),
+    audit,
+    live,
+    logger,
+    clock,
+    version,
+    consoleDir: config.consoleDir,
+    certificate: { ...certificate, certificatePem: `${certificate.certificatePem}\n${pki.caPem}` },
+  })
 
   const stopping = new AbortController()
   const renewCertificate = async () => {
     await gateway.renewCertificate()
     const { certificatePem, keyPem } = await pki.server()
-    if ('setSecureContext' in http.server) (http.server as { setSecureContext: (context: object) => void }).setSecureContext({ key: keyPem, cert: `${certificatePem}\n${pki.caPem}` })
+    if ('setSecureContext' in http.server)
+      (http.server as { setSecureContext: (context: object) => void }).setSecureContext({
+        key: keyPem,
+        cert: `${certificatePem}\n${pki.caPem}`,
+      })
   }
   return {
     core,
@@ -91,7 +128,15 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
       const gatewayPort = await gateway.listen(config.bind, config.gatewayPort)
       const address = new URL(await http.listen({ host: config.bind, port: config.port }))
       const jobs = parts.flatMap((part) => part.jobs ?? [])
-      startJobs([...jobs, { name: 'sweep', everyMs: sweepMs, run: gateway.sweep }, { name: 'server certificate', everyMs: certificateCheckMs, run: renewCertificate }], logger, stopping.signal)
+      startJobs(
+        [
+          ...jobs,
+          { name: 'sweep', everyMs: sweepMs, run: gateway.sweep },
+          { name: 'server certificate', everyMs: certificateCheckMs, run: renewCertificate },
+        ],
+        logger,
+        stopping.signal,
+      )
       return { port: Number(address.port || 443), gatewayPort }
     },
     close: async () => {

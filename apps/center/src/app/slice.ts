@@ -1,21 +1,47 @@
-import type { AgentEvent, AgentEventType, ApiRoutes, DesiredState, OperationId, Role, RouteInput, RouteResponse, UpMessages, UpType } from '@ringwall/contracts'
+import type {
+  AgentEvent,
+  AgentEventType,
+  ApiRoutes,
+  DesiredState,
+  OperationId,
+  Role,
+  RouteInput,
+  RouteResponse,
+  UpMessages,
+  UpType,
+} from '@ringwall/contracts'
 import type { Migration } from '@ringwall/postgres'
 import type { Core, Db, Tx } from '../core/core.ts'
 
 /** Who calls, as the HTTP layer established it. */
-export type Caller = { userId: string; name: string; role: Role; via: 'session' | 'api-token'; sessionHash: string | undefined; csrfToken: string | undefined }
+export type Caller = {
+  userId: string
+  name: string
+  role: Role
+  via: 'session' | 'api-token'
+  sessionHash: string | undefined
+  csrfToken: string | undefined
+}
 
 export type RequestContext = {
   /** Undefined only on public routes. */
   caller: Caller | undefined
   address: string
   /** Adds to what the audit log records of this request (object and details; never secrets). */
-  audit: (entry: { actor?: string; objectKind?: string; objectId?: string; details?: Record<string, unknown> }) => void
+  audit: (entry: {
+    actor?: string
+    objectKind?: string
+    objectId?: string
+    details?: Record<string, unknown>
+  }) => void
   /** Sets or clears the session cookie. */
   setSessionCookie: (token: string | undefined) => void
 }
 
-export type Handler<Id extends OperationId> = (input: RouteInput<ApiRoutes[Id]>, context: RequestContext) => Promise<RouteResponse<ApiRoutes[Id]>>
+export type Handler<Id extends OperationId> = (
+  input: RouteInput<ApiRoutes[Id]>,
+  context: RequestContext,
+) => Promise<RouteResponse<ApiRoutes[Id]>>
 export type Handlers = { [Id in OperationId]: Handler<Id> }
 
 /** A connected agent or scanner, as slices see it. */
@@ -24,7 +50,11 @@ export type LinkPeer = { kind: 'agent' | 'scanner'; id: string; hostname: string
 export type EventContext = { machineId: string; hostname: string; receivedAt: Date }
 
 /** Runs inside the transaction that commits the batch: what it writes is acknowledged with the event or not at all. */
-export type EventConsumer<T extends AgentEventType> = (tx: Tx, context: EventContext, event: Extract<AgentEvent, { type: T }>) => Promise<void>
+export type EventConsumer<T extends AgentEventType> = (
+  tx: Tx,
+  context: EventContext,
+  event: Extract<AgentEvent, { type: T }>,
+) => Promise<void>
 
 /** Parts of a machine's desired state; the fleet slice merges them and signs the whole. */
 export type DesiredParts = Partial<Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions'>>

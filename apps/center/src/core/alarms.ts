@@ -15,7 +15,10 @@ export function createAlarms(live: Live): Alarms {
       tell()
     },
     clear: async (db, key) => {
-      const { numAffectedRows = 0n } = await sql`update alarm set state = 'closed', closed_at = now() where key = ${key} and state <> 'closed'`.execute(db)
+      const { numAffectedRows = 0n } =
+        await sql`update alarm set state = 'closed', closed_at = now() where key = ${key} and state <> 'closed'`.execute(
+          db,
+        )
       if (numAffectedRows > 0n) tell()
     },
   }

@@ -1,4 +1,12 @@
-import type { Alarm, AlarmKind, DownMessages, DownType, LiveMessage, MachineFacts, Scan } from '@ringwall/contracts'
+import type {
+  Alarm,
+  AlarmKind,
+  DownMessages,
+  DownType,
+  LiveMessage,
+  MachineFacts,
+  Scan,
+} from '@ringwall/contracts'
 import type { Clock, Logger } from '@ringwall/runtime'
 import type { Kysely, Transaction } from 'kysely'
 import type { CenterConfig } from '../config.ts'
@@ -33,11 +41,22 @@ export type AlarmInput = {
 }
 
 /** Alarms: repeats with the same `key` count up one open alarm. `clear` closes what `key` opened. */
-export type Alarms = { raise: (db: Db, alarm: AlarmInput) => Promise<void>; clear: (db: Db, key: string) => Promise<void> }
+export type Alarms = {
+  raise: (db: Db, alarm: AlarmInput) => Promise<void>
+  clear: (db: Db, key: string) => Promise<void>
+}
 
 /** Machines known by enrolment. How slices other than inventory reach them. */
 export type Machines = {
-  create: (db: Db, machine: { id: string; facts: MachineFacts; agentVersion: string; lineage?: { parentId: string; evidence: string } }) => Promise<void>
+  create: (
+    db: Db,
+    machine: {
+      id: string
+      facts: MachineFacts
+      agentVersion: string
+      lineage?: { parentId: string; evidence: string }
+    },
+  ) => Promise<void>
   updateFacts: (db: Db, id: string, facts: MachineFacts, agentVersion: string) => Promise<void>
   /** Appends a line to the machine's history that did not come from its agent, e.g. `link.online`. */
   note: (db: Db, id: string, type: string, body: Record<string, unknown>) => Promise<void>
@@ -57,7 +76,12 @@ export type Links = {
   connected: () => { id: string; kind: 'agent' | 'scanner' }[]
 }
 
-export type Figures = { eventsCommitted: number; unknownMessages: number; refusedConnections: number; startedAtMs: number }
+export type Figures = {
+  eventsCommitted: number
+  unknownMessages: number
+  refusedConnections: number
+  startedAtMs: number
+}
 
 /** The content pack that scanners load, signed. */
 export type Content = { version: string; sha256: string; sizeBytes: number; signature: string; bytes: Buffer }

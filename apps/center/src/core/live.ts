@@ -5,7 +5,10 @@ const bufferedMessages = 2048
 
 export type LiveHub = Live & {
   /** Calls `listener` for each message from now on; answers those after `lastId`, or undefined when they are gone. */
-  subscribe: (lastId: number | undefined, listener: (id: number, message: LiveMessage) => void) => { missed: { id: number; message: LiveMessage }[] | undefined; unsubscribe: () => void }
+  subscribe: (
+    lastId: number | undefined,
+    listener: (id: number, message: LiveMessage) => void,
+  ) => { missed: { id: number; message: LiveMessage }[] | undefined; unsubscribe: () => void }
 }
 
 /** Messages to consoles, numbered; the newest are kept so that a console which comes back misses none. */

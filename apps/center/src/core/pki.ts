@@ -1,7 +1,20 @@
 import { X509Certificate } from 'node:crypto'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { certificateFingerprint, createCa, createCsr, generateKeyPem, generateSigningKey, identityUri, issueCertificate, makePrivateDirectory, readJsonFile, renewalDueAt, type SigningKey, writeJsonFile } from '@ringwall/runtime'
+import {
+  certificateFingerprint,
+  createCa,
+  createCsr,
+  generateKeyPem,
+  generateSigningKey,
+  identityUri,
+  issueCertificate,
+  makePrivateDirectory,
+  readJsonFile,
+  renewalDueAt,
+  type SigningKey,
+  writeJsonFile,
+} from '@ringwall/runtime'
 import { z } from 'zod'
 
 const clientDays = 30
@@ -14,7 +27,12 @@ const authoritySchema = z.object({ ca: pair, policyKey: signingKey, contentKey: 
 const serverSchema = pair.extend({ hostNames: z.array(z.string()) })
 
 export type ServerCertificate = { certificatePem: string; keyPem: string }
-export type IssuedCertificate = { certificatePem: string; serial: string; notAfter: Date; fingerprint: string }
+export type IssuedCertificate = {
+  certificatePem: string
+  serial: string
+  notAfter: Date
+  fingerprint: string
+}
 
 export type Pki = {
   caPem: string
@@ -46,7 +64,10 @@ export async function openPki(options: { dir: string; hostNames: string[] }): Pr
   async function server(): Promise<ServerCertificate> {
     const path = join(dir, 'server.json')
     const stored = readJsonFile(path, serverSchema)
-    const isGood = stored !== undefined && hostNames.every((name) => stored.hostNames.includes(name)) && renewalDueAt(stored.certificatePem).getTime() > Date.now()
+    const isGood =
+      stored !== undefined &&
+      hostNames.every((name) => stored.hostNames.includes(name)) &&
+      renewalDueAt(stored.certificatePem).getTime() > Date.now()
     if (isGood) return stored
     const keyPem = generateKeyPem()
     const certificatePem = await issueCertificate({
@@ -72,9 +93,21 @@ export async function openPki(options: { dir: string; hostNames: string[] }): Pr
     issue: async (csrPem, kind, id) => {
       // A scanner serves HTTPS to agents with the same certificate.
       const usages: ('client' | 'server')[] = kind === 'scanner' ? ['client', 'server'] : ['client']
-      const certificatePem = await issueCertificate({ ca, csrPem, commonName: `Ringwall ${kind}`, sanUris: [identityUri(kind, id)], days: clientDays, usages })
+      const certificatePem = await issueCertificate({
+        ca,
+        csrPem,
+        commonName: `Ringwall ${kind}`,
+        sanUris: [identityUri(kind, id)],
+        days: clientDays,
+        usages,
+      })
       const certificate = new X509Certificate(certificatePem)
-      return { certificatePem, serial: certificate.serialNumber.toLowerCase(), notAfter: new Date(certificate.validTo), fingerprint: certificateFingerprint(certificate.raw) }
+      return {
+        certificatePem,
+        serial: certificate.serialNumber.toLowerCase(),
+        notAfter: new Date(certificate.validTo),
+        fingerprint: certificateFingerprint(certificate.raw),
+      }
     },
   }
 }

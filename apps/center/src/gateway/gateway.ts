@@ -2,7 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
-import { AppError, type EnrolRequest, type EnrolResponse, enrolRequestSchema, linkLimits, linkPath, type UpMessages } from '@ringwall/contracts'
+import {
+  AppError,
+  type EnrolRequest,
+  type EnrolResponse,
+  enrolRequestSchema,
+  linkLimits,
+  linkPath,
+  type UpMessages,
+} from '@ringwall/contracts'
 import { type PeerIdentity, readIdentity, TokenBucket } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { WebSocketServer } from 'ws'
@@ -60,8 +68,16 @@ export function createGateway(options: GatewayOptions): Gateway {
     throw new AppError('enrolment_admission', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
   }
 
-  const changed = (peer: LinkPeer) => core().live.publish({ type: 'changed', object: peer.kind === 'agent' ? 'machine' : 'scanner', id: peer.id })
-  const inBackground = (work: Promise<unknown>) => void work.catch((error: unknown) => core().logger.error({ error }, 'the state of a link could not be written'))
+  const changed = (peer: LinkPeer) =>
+    core().live.publish({
+      type: 'changed',
+      object: peer.kind === 'agent' ? 'machine' : 'scanner',
+      id: peer.id,
+    })
+  const inBackground = (work: Promise<unknown>) =>
+    void work.catch((error: unknown) =>
+      core().logger.error({ error }, 'the state of a link could not be written'),
+    )
 
   async function onlineAgain(peer: LinkPeer): Promise<void> {
     const { db, machines, alarms } = core()
@@ -74,7 +90,14 @@ export function createGateway(options: GatewayOptions): Gateway {
     await saveHeartbeat(db, peer.id, body)
     const key = `machine.degraded:${peer.id}`
     if (peer.kind !== 'agent') return
-    if (body.state === 'degraded') await alarms.raise(db, { kind: 'machine.degraded', severity: 'warning', key, machineId: peer.id, params: { problems: body.problems.join(', ') } })
+    if (body.state === 'degraded')
+      await alarms.raise(db, {
+        kind: 'machine.degraded',
+        severity: 'warning',
+        key,
+        machineId: peer.id,
+        params: { problems: body.problems.join(', ') },
+      })
     else await alarms.clear(db, key)
   }
 
@@ -115,7 +138,12 @@ export function createGateway(options: GatewayOptions): Gateway {
     const peer = await findPeer(core().db, identity.id)
     if (peer === undefined || peer.revoked_at !== null) {
       core().figures.refusedConnections += 1
-      await core().alarms.raise(core().db, { kind: 'certificate.refused', severity: 'warning', key: `certificate.refused:${identity.id}`, params: { serial: identity.serial } })
+      await core().alarms.raise(core().db, {
+        kind: 'certificate.refused',
+        severity: 'warning',
+        key: `certificate.refused:${identity.id}`,
+        params: { serial: identity.serial },
+      })
       throw new AppError('certificate_revoked', { serial: identity.serial })
     }
     return identity
@@ -124,7 +152,10 @@ export function createGateway(options: GatewayOptions): Gateway {
   function sendProblem(response: ServerResponse, error: unknown): void {
     const known = toAppError(error, core().logger)
     const retryAfter = known.params.retryAfterSeconds
-    response.writeHead(known.status, { 'content-type': 'application/problem+json', ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }) })
+    response.writeHead(known.status, {
+      'content-type': 'application/problem+json',
+      ...(retryAfter === undefined ? {} : { 'retry-after': String(retryAfter) }),
+    })
     response.end(JSON.stringify(toProblem(known)))
   }
 
@@ -157,30 +188,58 @@ export function createGateway(options: GatewayOptions): Gateway {
     const content = core().content
     if (request.method === 'GET' && content !== undefined && path === `/content/${content.version}`) {
       await identify(request.socket as TLSSocket)
-      response.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': content.sizeBytes })
+      response.writeHead(200, {
+        'content-type': 'application/octet-stream',
+        'content-length': content.sizeBytes,
+      })
       response.end(content.bytes)
       return
     }
     throw new AppError('not_found', { kind: 'route', id: `${request.method} ${path}`.slice(0, 200) })
   }
 
-  const tls = ({ keyPem, certificatePem }: GatewayOptions['certificate']) => ({ key: keyPem, cert: `${certificatePem}\n${options.caPem}`, ca: options.caPem })
-  const server: Server = createServer({ ...tls(options.certificate), requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.3' })
-  server.on('request', (request: IncomingMessage, response: ServerResponse) => void onRequest(request, response).catch((error: unknown) => sendProblem(response, error)))
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: linkLimits.maxFrameBytes, perMessageDeflate: false, clientTracking: false })
-  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => void upgrade(request, socket, head))
+  const tls = ({ keyPem, certificatePem }: GatewayOptions['certificate']) => ({
+    key: keyPem,
+    cert: `${certificatePem}\n${options.caPem}`,
+    ca: options.caPem,
+  })
+  const server: Server = createServer({
+    ...tls(options.certificate),
+    requestCert: true,
+    rejectUnauthorized: false,
+    minVersion: 'TLSv1.3',
+  })
+  server.on(
+    'request',
+    (request: IncomingMessage, response: ServerResponse) =>
+      void onRequest(request, response).catch((error: unknown) => sendProblem(response, error)),
+  )
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: linkLimits.maxFrameBytes,
+    perMessageDeflate: false,
+    clientTracking: false,
+  })
+  server.on(
+    'upgrade',
+    (request: IncomingMessage, socket: Duplex, head: Buffer) => void upgrade(request, socket, head),
+  )
 
   async function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on('error', () => undefined)
     try {
-      if ((request.url ?? '').split('?')[0] !== linkPath) throw new AppError('not_found', { kind: 'route', id: 'upgrade' })
+      if ((request.url ?? '').split('?')[0] !== linkPath)
+        throw new AppError('not_found', { kind: 'route', id: 'upgrade' })
       const identity = await identify(request.socket as TLSSocket)
       admit('connections')
       sockets.handleUpgrade(request, socket, head, (ws) => new LinkSession(ws, identity, services))
     } catch (error) {
       const known = toAppError(error, core().logger)
       const status = known.code === 'enrolment_admission' ? 503 : known.status
-      const retry = known.params.retryAfterSeconds === undefined ? '' : `Retry-After: ${known.params.retryAfterSeconds}\r\n`
+      const retry =
+        known.params.retryAfterSeconds === undefined
+          ? ''
+          : `Retry-After: ${known.params.retryAfterSeconds}\r\n`
       socket.end(`HTTP/1.1 ${status} ${known.code}\r\n${retry}Connection: close\r\nContent-Length: 0\r\n\r\n`)
     }
   }
@@ -190,11 +249,20 @@ export function createGateway(options: GatewayOptions): Gateway {
       send: (id, type, body, messageId) => sessions.get(id)?.send(type, body, messageId) ?? false,
       close: (id, code) => sessions.get(id)?.end(code),
       isConnected: (id) => sessions.has(id),
-      connected: () => [...sessions.values()].flatMap(({ peer }) => (peer === undefined ? [] : [{ id: peer.id, kind: peer.kind }])),
+      connected: () =>
+        [...sessions.values()].flatMap(({ peer }) =>
+          peer === undefined ? [] : [{ id: peer.id, kind: peer.kind }],
+        ),
     },
     listen: (bind, port) =>
       new Promise((resolve, reject) => {
-        server.once('error', (error) => reject('code' in error && error.code === 'EADDRINUSE' ? new AppError('port_in_use', { address: `${bind}:${port}` }) : error))
+        server.once('error', (error) =>
+          reject(
+            'code' in error && error.code === 'EADDRINUSE'
+              ? new AppError('port_in_use', { address: `${bind}:${port}` })
+              : error,
+          ),
+        )
         server.listen(port, bind, () => {
           const address = server.address()
           resolve(typeof address === 'object' && address !== null ? address.port : port)
@@ -202,12 +270,25 @@ export function createGateway(options: GatewayOptions): Gateway {
       }),
     sweep: async () => {
       const { db, alarms, machines, config, figures } = core()
-      for (const [id, session] of sessions) if (nowMs() - (lastSign.get(id) ?? 0) > linkLimits.offlineAfterMs) session.end('timeout')
-      const { rows } = await sql<{ id: string; kind: 'agent' | 'scanner'; name: string }>`select id, kind, name from peer where link_state = 'online'`.execute(db)
-      await setOffline(db, rows.filter(({ id }) => !sessions.has(id)).map(({ id }) => id))
+      for (const [id, session] of sessions)
+        if (nowMs() - (lastSign.get(id) ?? 0) > linkLimits.offlineAfterMs) session.end('timeout')
+      const { rows } = await sql<{
+        id: string
+        kind: 'agent' | 'scanner'
+        name: string
+      }>`select id, kind, name from peer where link_state = 'online'`.execute(db)
+      await setOffline(
+        db,
+        rows.filter(({ id }) => !sessions.has(id)).map(({ id }) => id),
+      )
       // After a start everybody is away for a moment: no alarm before they had time to come back.
       const isGrace = Date.now() - figures.startedAtMs < config.offlineGraceMs
-      for (const row of rows) if (!sessions.has(row.id) && !offlineSince.has(row.id)) offlineSince.set(row.id, { peer: { kind: row.kind, id: row.id, hostname: row.name }, atMs: nowMs() })
+      for (const row of rows)
+        if (!sessions.has(row.id) && !offlineSince.has(row.id))
+          offlineSince.set(row.id, {
+            peer: { kind: row.kind, id: row.id, hostname: row.name },
+            atMs: nowMs(),
+          })
       for (const [id, { peer, atMs }] of offlineSince) {
         if (isGrace || nowMs() - atMs < linkLimits.heartbeatIntervalMs) continue
         offlineSince.delete(id)
@@ -215,7 +296,13 @@ export function createGateway(options: GatewayOptions): Gateway {
         if (row === undefined || row.revoked_at !== null || sessions.has(id)) continue
         const isAgent = peer.kind === 'agent'
         if (isAgent) await machines.note(db, id, 'link.offline', {})
-        await alarms.raise(db, { kind: isAgent ? 'machine.offline' : 'scanner.offline', severity: isAgent ? 'warning' : 'critical', key: `${isAgent ? 'machine' : 'scanner'}.offline:${id}`, ...(isAgent ? { machineId: id } : {}), params: { name: peer.hostname } })
+        await alarms.raise(db, {
+          kind: isAgent ? 'machine.offline' : 'scanner.offline',
+          severity: isAgent ? 'warning' : 'critical',
+          key: `${isAgent ? 'machine' : 'scanner'}.offline:${id}`,
+          ...(isAgent ? { machineId: id } : {}),
+          params: { name: peer.hostname },
+        })
       }
     },
     renewCertificate: async () => server.setSecureContext(tls(await core().pki.server())),

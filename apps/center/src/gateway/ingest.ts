@@ -7,11 +7,24 @@ import type { EventConsumer, LinkPeer, SliceParts } from '../app/slice.ts'
 import type { Figures, Tx } from '../core/core.ts'
 
 type Batch = UpMessages['events']
-type EventRow = { received_at: Date; machine_id: string; epoch: string; seq: number; id: string; at: Date; type: string; body: string }
+type EventRow = {
+  received_at: Date
+  machine_id: string
+  epoch: string
+  seq: number
+  id: string
+  at: Date
+  type: string
+  body: string
+}
 type Read = { row: EventRow; event: AgentEvent | undefined }
 
 const maxKeptChars = 16_384
-const headSchema = z.object({ id: z.uuid(), at: z.iso.datetime({ offset: true }), type: z.string().min(1).max(60) })
+const headSchema = z.object({
+  id: z.uuid(),
+  at: z.iso.datetime({ offset: true }),
+  type: z.string().min(1).max(60),
+})
 
 /** An event as it is stored. One that cannot be read is kept as it came, so that nothing that was acknowledged is lost. */
 function readEvent(machineId: string, epoch: string, seq: number, raw: unknown, receivedAt: Date): Read {
@@ -23,23 +36,48 @@ function readEvent(machineId: string, epoch: string, seq: number, raw: unknown, 
   }
   const head = headSchema.safeParse(raw)
   const text = JSON.stringify(raw)?.slice(0, maxKeptChars) ?? ''
-  const isUnknown = head.success && !agentEventSchema.options.some((option) => option.shape.type.value === head.data.type)
+  const isUnknown =
+    head.success && !agentEventSchema.options.some((option) => option.shape.type.value === head.data.type)
   const id = head.success ? head.data.id : derivedUuid(machineId, epoch, String(seq))
   const at = head.success ? new Date(head.data.at) : receivedAt
-  return { row: { ...base, id, at, type: isUnknown ? 'unknown' : 'invalid', body: JSON.stringify({ reason: isUnknown ? head.data.type : 'not valid', raw: text }) }, event: undefined }
+  return {
+    row: {
+      ...base,
+      id,
+      at,
+      type: isUnknown ? 'unknown' : 'invalid',
+      body: JSON.stringify({ reason: isUnknown ? head.data.type : 'not valid', raw: text }),
+    },
+    event: undefined,
+  }
 }
 
-const columnTypes = { received_at: 'timestamptz', machine_id: 'uuid', epoch: 'uuid', seq: 'int8', id: 'uuid', at: 'timestamptz', type: 'text', body: 'jsonb' }
+const columnTypes = {
+  received_at: 'timestamptz',
+  machine_id: 'uuid',
+  epoch: 'uuid',
+  seq: 'int8',
+  id: 'uuid',
+  at: 'timestamptz',
+  type: 'text',
+  body: 'jsonb',
+}
 
 async function insertEvents(tx: Tx, rows: EventRow[]): Promise<void> {
   const { columns, expression } = unnest(rows, columnTypes)
-  await sql`insert into event (${sql.join(columns.map((column) => sql.id(column)))}) ${expression}`.execute(tx)
+  await sql`insert into event (${sql.join(columns.map((column) => sql.id(column)))}) ${expression}`.execute(
+    tx,
+  )
 }
 
 /** The last number that is committed of an epoch, locked for this transaction. */
 async function lockMark(tx: Tx, peerId: string, epoch: string): Promise<number> {
-  await sql`insert into event_mark (peer_id, epoch, last_seq) values (${peerId}, ${epoch}, 0) on conflict do nothing`.execute(tx)
-  const { rows } = await sql<{ last_seq: number }>`select last_seq from event_mark where peer_id = ${peerId} and epoch = ${epoch} for update`.execute(tx)
+  await sql`insert into event_mark (peer_id, epoch, last_seq) values (${peerId}, ${epoch}, 0) on conflict do nothing`.execute(
+    tx,
+  )
+  const { rows } = await sql<{
+    last_seq: number
+  }>`select last_seq from event_mark where peer_id = ${peerId} and epoch = ${epoch} for update`.execute(tx)
   return rows[0]?.last_seq ?? 0
 }
 
@@ -47,7 +85,12 @@ async function lockMark(tx: Tx, peerId: string, epoch: string): Promise<number> 
  * Commits a batch of an agent's events and what the slices make of them, in one transaction, each event once
  * however often it is sent. Answers the number up to which everything is committed.
  */
-export function createIngest(options: { db: Kysely<unknown>; clock: Clock; slices: () => SliceParts[]; figures: Figures }) {
+export function createIngest(options: {
+  db: Kysely<unknown>
+  clock: Clock
+  slices: () => SliceParts[]
+  figures: Figures
+}) {
   const { db, clock, figures } = options
 
   async function consume(tx: Tx, peer: LinkPeer, reads: Read[], receivedAt: Date): Promise<void> {
@@ -70,9 +113,14 @@ export function createIngest(options: { db: Kysely<unknown>; clock: Clock; slice
       if (last === undefined) return { lastSeq: mark, fresh: [] }
       const unique = records.filter(({ seq }, index) => records[index + 1]?.seq !== seq)
       const reads = unique.map(({ seq, event }) => readEvent(peer.id, batch.epoch, seq, event, receivedAt))
-      await insertEvents(tx, reads.map(({ row }) => row))
+      await insertEvents(
+        tx,
+        reads.map(({ row }) => row),
+      )
       await consume(tx, peer, reads, receivedAt)
-      await sql`update event_mark set last_seq = ${last.seq} where peer_id = ${peer.id} and epoch = ${batch.epoch}`.execute(tx)
+      await sql`update event_mark set last_seq = ${last.seq} where peer_id = ${peer.id} and epoch = ${batch.epoch}`.execute(
+        tx,
+      )
       return { lastSeq: last.seq, fresh: reads }
     })
     figures.eventsCommitted += fresh.length

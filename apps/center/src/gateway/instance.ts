@@ -33,8 +33,10 @@ export function decideInstance(known: KnownInstance, hello: HelloInstance): Inst
   if (known.ratchet === '') return { kind: 'first' }
   const isSameProcess = known.processNonce === hello.processNonce
   if (known.isAlive && !isSameProcess) return { kind: 'clone', evidence: 'second-live-instance' }
-  if (known.instanceId !== '' && hello.instanceId !== '' && known.instanceId !== hello.instanceId) return { kind: 'clone', evidence: 'other-instance-id' }
+  if (known.instanceId !== '' && hello.instanceId !== '' && known.instanceId !== hello.instanceId)
+    return { kind: 'clone', evidence: 'other-instance-id' }
   if (isSameProcess) return { kind: known.isAlive ? 'takeover' : 'same' }
-  const isFresh = hello.ratchet === known.ratchet || (hello.ratchet === known.previousRatchet && hello.ratchet !== '')
+  const isFresh =
+    hello.ratchet === known.ratchet || (hello.ratchet === known.previousRatchet && hello.ratchet !== '')
   return { kind: isFresh || known.previousRatchet === '' ? 'same' : 'rollback' }
 }

@@ -1,13 +1,23 @@
 import { randomUUID } from 'node:crypto'
-import { AppError, type DownMessages, type DownType, envelopeSchema, linkLimits, protocolVersion, type UpMessages, type UpType, upMessages } from '@ringwall/contracts'
+import {
+  AppError,
+  type DownMessages,
+  type DownType,
+  envelopeSchema,
+  linkLimits,
+  protocolVersion,
+  type UpMessages,
+  type UpType,
+  upMessages,
+} from '@ringwall/contracts'
 import { decodeFrame, encodeFrame, type PeerIdentity, randomToken, uuidv7 } from '@ringwall/runtime'
 import type { WebSocket } from 'ws'
 import { z } from 'zod'
 import type { LinkPeer, SliceParts } from '../app/slice.ts'
 import type { Core } from '../core/core.ts'
 import { findPeer, insertPeer, type PeerRow, renewPeer, welcomePeer } from '../slices/fleet/peer-store.ts'
-import { decideInstance } from './instance.ts'
 import type { Ingest } from './ingest.ts'
+import { decideInstance } from './instance.ts'
 
 /** Event batches that an agent may have under way. */
 const credits = 4
@@ -98,9 +108,12 @@ export class LinkSession {
   #onFrame(data: Buffer, isBinary: boolean): void {
     let type = 'frame'
     try {
-      const envelope = envelopeSchema.parse(decodeFrame(isBinary ? data : data.toString(), { maxBytes: linkLimits.maxFrameBytes }))
+      const envelope = envelopeSchema.parse(
+        decodeFrame(isBinary ? data : data.toString(), { maxBytes: linkLimits.maxFrameBytes }),
+      )
       type = envelope.type
-      if (envelope.v !== protocolVersion) throw new AppError('protocol_version', { version: envelope.v, supported: protocolVersion })
+      if (envelope.v !== protocolVersion)
+        throw new AppError('protocol_version', { version: envelope.v, supported: protocolVersion })
       const schema = upMessages[type as UpType]
       if (schema === undefined) {
         this.#services.core().figures.unknownMessages += 1
@@ -109,9 +122,16 @@ export class LinkSession {
       const body = schema.parse(envelope.body)
       if (type === 'events') this.#takeCredit()
       // In order, one at a time: an ack must never overtake what it acknowledges.
-      this.#queue = this.#queue.then(async () => await this.#dispatch(type as UpType, body, envelope.id)).catch((error: unknown) => this.#onError(error))
+      this.#queue = this.#queue
+        .then(async () => await this.#dispatch(type as UpType, body, envelope.id))
+        .catch((error: unknown) => this.#onError(error))
     } catch (error) {
-      const problems = error instanceof z.ZodError ? z.prettifyError(error).slice(0, 300) : error instanceof Error ? error.message : ''
+      const problems =
+        error instanceof z.ZodError
+          ? z.prettifyError(error).slice(0, 300)
+          : error instanceof Error
+            ? error.message
+            : ''
       this.#onError(error instanceof AppError ? error : new AppError('message_invalid', { type, problems }))
     }
   }
@@ -122,8 +142,16 @@ export class LinkSession {
   }
 
   #onError(error: unknown): void {
-    const known = error instanceof AppError ? error : new AppError('internal', { errorId: randomUUID() }, { cause: error })
-    this.#services.core().logger[known.code === 'internal' ? 'error' : 'warn']({ error, peer: this.#identity.id }, 'the link of a peer failed')
+    const known =
+      error instanceof AppError
+        ? error
+        : new AppError('internal', { errorId: randomUUID() }, { cause: error })
+    this.#services
+      .core()
+      .logger[known.code === 'internal' ? 'error' : 'warn'](
+        { error, peer: this.#identity.id },
+        'the link of a peer failed',
+      )
     this.end(known.code, known.params)
   }
 
@@ -136,7 +164,9 @@ export class LinkSession {
     if (type === 'events') return await this.#onEvents(peer, body as UpMessages['events'])
     if (type === 'heartbeat') return this.#services.onHeartbeat(peer, body as UpMessages['heartbeat'])
     for (const { link } of this.#services.slices()) {
-      const handler = link?.[type] as ((peer: LinkPeer, body: unknown, id: string | undefined) => Promise<void>) | undefined
+      const handler = link?.[type] as
+        | ((peer: LinkPeer, body: unknown, id: string | undefined) => Promise<void>)
+        | undefined
       await handler?.(peer, body, id)
     }
   }
@@ -161,15 +191,24 @@ export class LinkSession {
     const { core, sessions } = this.#services
     const { db, machines } = core()
     const row = await findPeer(db, this.#identity.id)
-    if (row === undefined || row.revoked_at !== null) throw new AppError('certificate_revoked', { serial: this.#identity.serial })
+    if (row === undefined || row.revoked_at !== null)
+      throw new AppError('certificate_revoked', { serial: this.#identity.serial })
     const other = sessions.get(row.id)
     const isAlive = other !== undefined && other !== this && (await other.isAlive())
     const decision = decideInstance(
-      { instanceId: row.instance_id, processNonce: row.process_nonce, ratchet: row.ratchet, previousRatchet: row.previous_ratchet, isAlive },
+      {
+        instanceId: row.instance_id,
+        processNonce: row.process_nonce,
+        ratchet: row.ratchet,
+        previousRatchet: row.previous_ratchet,
+        isAlive,
+      },
       hello,
     )
-    if (decision.kind === 'clone' && row.kind === 'agent') return await this.#split(row, hello, decision.evidence)
-    if (other !== undefined && other !== this) other.end('state_conflict', { kind: 'link', id: row.id, state: 'replaced', needed: 'one link' })
+    if (decision.kind === 'clone' && row.kind === 'agent')
+      return await this.#split(row, hello, decision.evidence)
+    if (other !== undefined && other !== this)
+      other.end('state_conflict', { kind: 'link', id: row.id, state: 'replaced', needed: 'one link' })
     if (decision.kind === 'rollback') await machines.note(db, row.id, 'machine.rollback', {})
     this.#hello = hello
     await this.#welcome(row, hello)
@@ -185,7 +224,13 @@ export class LinkSession {
     this.#peer = peer
     if (this.#isClosed) return
     sessions.set(peer.id, this)
-    this.send('welcome', { id: row.id, ratchet, credits, serverTime: new Date(clock.nowMs()).toISOString(), desiredVersion: row.desired_version })
+    this.send('welcome', {
+      id: row.id,
+      ratchet,
+      credits,
+      serverTime: new Date(clock.nowMs()).toISOString(),
+      desiredVersion: row.desired_version,
+    })
     onOnline(peer)
     await pushDesired(peer.id)
   }
@@ -194,7 +239,12 @@ export class LinkSession {
   async #split(row: PeerRow, hello: UpMessages['hello'], evidence: string): Promise<void> {
     this.#hello = hello
     this.#awaitedSplit = { newId: uuidv7() }
-    this.#services.core().logger.warn({ parent: row.id, child: this.#awaitedSplit.newId, evidence }, 'splitting a cloned identity')
+    this.#services
+      .core()
+      .logger.warn(
+        { parent: row.id, child: this.#awaitedSplit.newId, evidence },
+        'splitting a cloned identity',
+      )
     this.send('split', { newId: this.#awaitedSplit.newId, parentId: row.id })
     setTimeout(() => this.end('timeout'), splitTimeoutMs).unref()
   }
@@ -203,7 +253,8 @@ export class LinkSession {
     const { db, pki, machines, alarms, live } = this.#services.core()
     if (reason === 'renewal') {
       const peer = this.#peer
-      if (peer === undefined) throw new AppError('message_invalid', { type: 'csr', problems: 'hello comes first' })
+      if (peer === undefined)
+        throw new AppError('message_invalid', { type: 'csr', problems: 'hello comes first' })
       const renewed = await pki.issue(csrPem, peer.kind, peer.id)
       await renewPeer(db, peer.id, renewed)
       if (peer.kind === 'agent') await machines.note(db, peer.id, 'certificate.renewed', {})
@@ -212,17 +263,36 @@ export class LinkSession {
     }
     const split = this.#awaitedSplit
     const hello = this.#hello
-    if (split === undefined || hello?.facts === undefined) throw new AppError('message_invalid', { type: 'csr', problems: 'no split is under way' })
+    if (split === undefined || hello?.facts === undefined)
+      throw new AppError('message_invalid', { type: 'csr', problems: 'no split is under way' })
     this.#awaitedSplit = undefined
     const { facts, softwareVersion } = hello
     const parentId = this.#identity.id
     const issued = await pki.issue(csrPem, 'agent', split.newId)
     await db.transaction().execute(async (tx) => {
-      await insertPeer(tx, { id: split.newId, kind: 'agent', name: facts.hostname, softwareVersion, addresses: [], certificate: issued })
-      await machines.create(tx, { id: split.newId, facts, agentVersion: softwareVersion, lineage: { parentId, evidence: 'same certificate' } })
+      await insertPeer(tx, {
+        id: split.newId,
+        kind: 'agent',
+        name: facts.hostname,
+        softwareVersion,
+        addresses: [],
+        certificate: issued,
+      })
+      await machines.create(tx, {
+        id: split.newId,
+        facts,
+        agentVersion: softwareVersion,
+        lineage: { parentId, evidence: 'same certificate' },
+      })
       await machines.note(tx, split.newId, 'machine.cloned', { evidence: 'same certificate', parentId })
       await machines.note(tx, parentId, 'machine.cloned', { childId: split.newId })
-      await alarms.raise(tx, { kind: 'machine.cloned', severity: 'info', key: `machine.cloned:${parentId}`, machineId: parentId, params: { childId: split.newId } })
+      await alarms.raise(tx, {
+        kind: 'machine.cloned',
+        severity: 'info',
+        key: `machine.cloned:${parentId}`,
+        machineId: parentId,
+        params: { childId: split.newId },
+      })
     })
     live.publish({ type: 'changed', object: 'machine', id: split.newId })
     this.send('certificate', { id: split.newId, certificatePem: issued.certificatePem, caPem: pki.caPem }, id)

@@ -17,6 +17,11 @@ export async function maintainPartitions(db: Db, nowMs: number, keepDays: number
       for values from (${sql.lit(`${day}T00:00:00Z`)}) to (${sql.lit(`${next}T00:00:00Z`)})`.execute(db)
   }
   const oldest = partitionName(new Date(nowMs - keepDays * dayMs).toISOString().slice(0, 10))
-  const { rows } = await sql<{ name: string }>`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'event'::regclass`.execute(db)
-  for (const { name } of rows) if (/^event_\d{8}$/.test(name) && name < oldest) await sql`drop table ${sql.id(name)}`.execute(db)
+  const { rows } = await sql<{
+    name: string
+  }>`select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'event'::regclass`.execute(
+    db,
+  )
+  for (const { name } of rows)
+    if (/^event_\d{8}$/.test(name) && name < oldest) await sql`drop table ${sql.id(name)}`.execute(db)
 }

@@ -10,7 +10,11 @@ const maxBufferedBytes = 1024 * 1024
 export function serveLive(hub: LiveHub, request: FastifyRequest, reply: FastifyReply): void {
   reply.hijack()
   const { raw } = reply
-  raw.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+  raw.writeHead(200, {
+    'content-type': 'text/event-stream',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  })
   const write = (id: number | undefined, message: LiveMessage) => {
     raw.write(`${id === undefined ? '' : `id: ${id}\n`}data: ${JSON.stringify(message)}\n\n`)
     if (raw.writableLength > maxBufferedBytes) raw.destroy()

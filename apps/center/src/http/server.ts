@@ -23,7 +23,10 @@ const requestBurst = 600
 const maxRememberedAddresses = 50_000
 
 /** How the access slice tells who calls. */
-export type Authenticate = (request: { sessionToken: string | undefined; bearer: string | undefined }) => Promise<(Caller & { mustChangePassword: boolean }) | undefined>
+export type Authenticate = (request: {
+  sessionToken: string | undefined
+  bearer: string | undefined
+}) => Promise<(Caller & { mustChangePassword: boolean }) | undefined>
 
 export type HttpOptions = {
   handlers: Handlers
@@ -38,7 +41,8 @@ export type HttpOptions = {
 }
 
 const securityHeaders = {
-  'content-security-policy': "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+  'content-security-policy':
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
   'referrer-policy': 'no-referrer',
@@ -54,7 +58,8 @@ function checkCsrf(request: FastifyRequest, caller: Caller): void {
   if (caller.via !== 'session' || request.method === 'GET') return
   const origin = request.headers.origin
   const isSameOrigin = origin === undefined || origin === `https://${request.headers.host}`
-  if (!isSameOrigin || request.headers['ringwall-csrf'] !== caller.csrfToken) throw new AppError('csrf_failed')
+  if (!isSameOrigin || request.headers['ringwall-csrf'] !== caller.csrfToken)
+    throw new AppError('csrf_failed')
 }
 
 /** The console's and everyone's HTTPS server: routes of the contracts, live updates, API page, static console. */
@@ -69,7 +74,9 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   const buckets = new Map<string, TokenBucket>()
   const admit = (address: string): number => {
     if (buckets.size > maxRememberedAddresses) buckets.clear()
-    const bucket = buckets.get(address) ?? new TokenBucket({ perSecond: requestsPerSecond, burst: requestBurst, clock: options.clock })
+    const bucket =
+      buckets.get(address) ??
+      new TokenBucket({ perSecond: requestsPerSecond, burst: requestBurst, clock: options.clock })
     buckets.set(address, bucket)
     return bucket.take()
   }
@@ -83,14 +90,24 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   }
   app.setErrorHandler((error, _request, reply) => void sendProblem(error, reply))
   app.addHook('onRequest', async (request, reply) => {
-    void reply.headers(request.url.startsWith('/api/docs') ? { ...securityHeaders, 'content-security-policy': "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'" } : securityHeaders)
+    void reply.headers(
+      request.url.startsWith('/api/docs')
+        ? {
+            ...securityHeaders,
+            'content-security-policy': "default-src 'self' 'unsafe-inline' data:; frame-ancestors 'none'",
+          }
+        : securityHeaders,
+    )
     const waitMs = request.url.startsWith('/api/') ? admit(request.ip) : 0
     if (waitMs > 0) throw new AppError('too_many_requests', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
   })
   await app.register(cookie)
 
   async function authorise(route: Route, request: FastifyRequest): Promise<Caller | undefined> {
-    const caller = await authenticate({ sessionToken: request.cookies[sessionCookie], bearer: bearerOf(request) })
+    const caller = await authenticate({
+      sessionToken: request.cookies[sessionCookie],
+      bearer: bearerOf(request),
+    })
     if (route.access === 'public') return undefined
     if (caller === undefined) throw new AppError('unauthenticated')
     checkCsrf(request, caller)
@@ -100,13 +117,26 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     return caller
   }
 
-  async function handle(id: OperationId, route: Route, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+  async function handle(
+    id: OperationId,
+    route: Route,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<void> {
     let caller: Caller | undefined
     const noted: Parameters<RequestContext['audit']>[0] = {}
     const record = async (outcome: 'ok' | 'refused' | 'failed', details: Record<string, unknown> = {}) => {
       if (route.audit === undefined) return
       const { actor = caller?.name ?? 'anonymous', objectKind, objectId, details: more } = noted
-      await audit.append({ actor, action: route.audit, objectKind, objectId, outcome, address: request.ip, details: { ...more, ...details } })
+      await audit.append({
+        actor,
+        action: route.audit,
+        objectKind,
+        objectId,
+        outcome,
+        address: request.ip,
+        details: { ...more, ...details },
+      })
     }
     try {
       caller = await authorise(route, request)
@@ -115,7 +145,11 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
         if (parsed?.success === false) throw validationError(parsed.error)
         return parsed?.data
       }
-      const input = { params: parse(route.params, request.params), query: parse(route.query, request.query), body: parse(route.body, request.body) }
+      const input = {
+        params: parse(route.params, request.params),
+        query: parse(route.query, request.query),
+        body: parse(route.body, request.body),
+      }
       if (input.params?.id !== undefined) noted.objectId = String(input.params.id)
       const context: RequestContext = {
         caller,
@@ -123,16 +157,27 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
         audit: (entry) => Object.assign(noted, entry),
         setSessionCookie: (token) => {
           if (token === undefined) void reply.clearCookie(sessionCookie, { path: '/' })
-          else void reply.setCookie(sessionCookie, token, { path: '/', httpOnly: true, secure: true, sameSite: 'strict' })
+          else
+            void reply.setCookie(sessionCookie, token, {
+              path: '/',
+              httpOnly: true,
+              secure: true,
+              sameSite: 'strict',
+            })
         },
       }
-      const answer = await (handlers[id] as (input: unknown, context: RequestContext) => Promise<unknown>)(input, context)
+      const answer = await (handlers[id] as (input: unknown, context: RequestContext) => Promise<unknown>)(
+        input,
+        context,
+      )
       await record('ok')
       if (route.response === undefined) void reply.status(204).send()
       else void reply.header('cache-control', 'no-store').send(route.response.parse(answer))
     } catch (error) {
       const known = sendProblem(error, reply)
-      await record(known.status < 500 ? 'refused' : 'failed', { error: known.code }).catch((cause: unknown) => logger.error({ error: cause }, 'an audit entry could not be written'))
+      await record(known.status < 500 ? 'refused' : 'failed', { error: known.code }).catch((cause: unknown) =>
+        logger.error({ error: cause }, 'an audit entry could not be written'),
+      )
     }
   }
 
@@ -149,7 +194,10 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     })
   }
   app.get('/api/v1/live', async (request, reply) => {
-    const caller = await authenticate({ sessionToken: request.cookies[sessionCookie], bearer: bearerOf(request) })
+    const caller = await authenticate({
+      sessionToken: request.cookies[sessionCookie],
+      bearer: bearerOf(request),
+    })
     if (caller === undefined) throw new AppError('unauthenticated')
     serveLive(options.live, request, reply)
   })
@@ -169,12 +217,21 @@ async function serveConsole(app: FastifyInstance, dir: string): Promise<void> {
       wildcard: false,
       setHeaders: (response, path) => {
         // Names of assets carry a hash of their content.
-        void response.header('cache-control', path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache')
+        void response.header(
+          'cache-control',
+          path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+        )
       },
     })
   }
   app.setNotFoundHandler((request, reply) => {
-    if (isBuilt && request.method === 'GET' && !request.url.startsWith('/api/') && !request.url.startsWith('/assets/')) return reply.sendFile('index.html')
+    if (
+      isBuilt &&
+      request.method === 'GET' &&
+      !request.url.startsWith('/api/') &&
+      !request.url.startsWith('/assets/')
+    )
+      return reply.sendFile('index.html')
     const error = new AppError('not_found', { kind: 'page', id: request.url.slice(0, 200) })
     return reply.status(404).type('application/problem+json').send(toProblem(error))
   })

@@ -13,7 +13,13 @@ export function encodeCursor(position: Position): string {
 export function decodeCursor(cursor: string): Position {
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString())
-    if (Array.isArray(value) && value.length === 2 && typeof value[1] === 'string' && ['string', 'number'].includes(typeof value[0])) return value as Position
+    if (
+      Array.isArray(value) &&
+      value.length === 2 &&
+      typeof value[1] === 'string' &&
+      ['string', 'number'].includes(typeof value[0])
+    )
+      return value as Position
   } catch {
     // Falls through.
   }
@@ -28,30 +34,47 @@ export type ListOptions<Row, Item> = {
   from: RawBuilder<unknown>
   where: RawBuilder<unknown>[]
   /** Sort expression and how a cursor value becomes its type, e.g. `timestamptz`. */
-  sort: { by: RawBuilder<unknown>; id: RawBuilder<unknown>; type: 'text' | 'timestamptz' | 'bigint'; direction: 'asc' | 'desc' }
+  sort: {
+    by: RawBuilder<unknown>
+    id: RawBuilder<unknown>
+    type: 'text' | 'timestamptz' | 'bigint'
+    direction: 'asc' | 'desc'
+  }
   position: (row: Row) => Position
   toItem: (row: Row) => Item
 }
 
 /** One page of a list by keyset: stable while rows come and go, and as fast on the last page as on the first. */
-export async function listPage<Row, Item>(db: Db, options: ListOptions<Row, Item>): Promise<{ items: Item[]; nextCursor: string | null; total: number }> {
+export async function listPage<Row, Item>(
+  db: Db,
+  options: ListOptions<Row, Item>,
+): Promise<{ items: Item[]; nextCursor: string | null; total: number }> {
   const { cursor, limit, select, from, where, sort } = options
-  const filter = (conditions: RawBuilder<unknown>[]) => (conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`)
+  const filter = (conditions: RawBuilder<unknown>[]) =>
+    conditions.length === 0 ? sql`` : sql`where ${sql.join(conditions, sql` and `)}`
   const direction = sql.raw(sort.direction)
   const conditions = [...where]
   if (cursor !== undefined) {
     const [value, id] = decodeCursor(cursor)
     const comparison = sql.raw(sort.direction === 'asc' ? '>' : '<')
-    conditions.push(sql`(${sort.by}, ${sort.id}::text) ${comparison} (${value}::${sql.raw(sort.type)}, ${id}::text)`)
+    conditions.push(
+      sql`(${sort.by}, ${sort.id}::text) ${comparison} (${value}::${sql.raw(sort.type)}, ${id}::text)`,
+    )
   }
   const [page, count] = await Promise.all([
-    sql<Row>`select ${select} from ${from} ${filter(conditions)} order by ${sort.by} ${direction}, ${sort.id}::text ${direction} limit ${limit + 1}`.execute(db),
+    sql<Row>`select ${select} from ${from} ${filter(conditions)} order by ${sort.by} ${direction}, ${sort.id}::text ${direction} limit ${limit + 1}`.execute(
+      db,
+    ),
     sql<{ total: number }>`select count(*) as total from ${from} ${filter(where)}`.execute(db),
   ])
   const rows = page.rows.slice(0, limit)
   const last = rows.at(-1)
   const hasMore = page.rows.length > limit && last !== undefined
-  return { items: rows.map(options.toItem), nextCursor: hasMore ? encodeCursor(options.position(last)) : null, total: count.rows[0]?.total ?? 0 }
+  return {
+    items: rows.map(options.toItem),
+    nextCursor: hasMore ? encodeCursor(options.position(last)) : null,
+    total: count.rows[0]?.total ?? 0,
+  }
 }
 
 /** Text for `ilike`, with its wildcards taken literally. */

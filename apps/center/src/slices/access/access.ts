@@ -1,4 +1,4 @@
-import { AppError, type ApiToken, type AuditEntry, type Role, roles, type User } from '@ringwall/contracts'
+import { type ApiToken, AppError, type AuditEntry, type Role, roles, type User } from '@ringwall/contracts'
 import { hashToken, randomToken, uuidv7, writeJsonFile } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { Caller, CenterSlice, RequestContext } from '../../app/slice.ts'
@@ -9,10 +9,42 @@ import { likePattern, listPage } from '../../store/paging.ts'
 import { accessMigrations } from './migrations.ts'
 import { checkPasswordStrength, generatePassword, hashPassword, verifyPassword } from './passwords.ts'
 import { createThrottle } from './throttle.ts'
-import { countUsers, endSessions, findApiToken, findSession, findUser, findUserByName, insertUser, startSession, toSession, toUser, type UserRow } from './user-store.ts'
+import {
+  countUsers,
+  endSessions,
+  findApiToken,
+  findSession,
+  findUser,
+  findUserByName,
+  insertUser,
+  startSession,
+  toSession,
+  toUser,
+  type UserRow,
+} from './user-store.ts'
 
-type TokenRow = { id: string; name: string; role: Role; user_name: string | null; created_at: Date; expires_at: Date | null; last_used_at: Date | null; revoked_at: Date | null }
-type AuditRow = { seq: number; at: Date; actor: string; action: string; object_kind: string | null; object_id: string | null; outcome: AuditEntry['outcome']; address: string | null; details: string; hash: string }
+type TokenRow = {
+  id: string
+  name: string
+  role: Role
+  user_name: string | null
+  created_at: Date
+  expires_at: Date | null
+  last_used_at: Date | null
+  revoked_at: Date | null
+}
+type AuditRow = {
+  seq: number
+  at: Date
+  actor: string
+  action: string
+  object_kind: string | null
+  object_id: string | null
+  outcome: AuditEntry['outcome']
+  address: string | null
+  details: string
+  hash: string
+}
 
 /** Checked against when a name is not known, so that an unknown name takes as long as a wrong password. */
 const nobodyHash = hashPassword(randomToken())
@@ -43,11 +75,27 @@ export function createAuthenticate(db: Db): Authenticate {
       const token = await findApiToken(db, bearer)
       if (token === undefined) return undefined
       const name = token.user_name === null ? token.name : `${token.user_name} (${token.name})`
-      return { userId: token.user_id ?? '', name, role: token.role, via: 'api-token', sessionHash: undefined, csrfToken: undefined, mustChangePassword: false }
+      return {
+        userId: token.user_id ?? '',
+        name,
+        role: token.role,
+        via: 'api-token',
+        sessionHash: undefined,
+        csrfToken: undefined,
+        mustChangePassword: false,
+      }
     }
     const session = sessionToken === undefined ? undefined : await findSession(db, sessionToken)
     if (session === undefined) return undefined
-    return { userId: session.id, name: session.name, role: session.role, via: 'session', sessionHash: session.token_hash, csrfToken: session.csrf_token, mustChangePassword: session.must_change_password }
+    return {
+      userId: session.id,
+      name: session.name,
+      role: session.role,
+      via: 'session',
+      sessionHash: session.token_hash,
+      csrfToken: session.csrf_token,
+      mustChangePassword: session.must_change_password,
+    }
   }
 }
 
@@ -60,15 +108,26 @@ export async function ensureFirstAdministrator(db: Db): Promise<string | undefin
 }
 
 /** Gives the command line of this machine a token of its own, in a file that only its owner can read. */
-export async function writeLocalProfile(db: Db, path: string, profile: { url: string; caPem: string }): Promise<void> {
+export async function writeLocalProfile(
+  db: Db,
+  path: string,
+  profile: { url: string; caPem: string },
+): Promise<void> {
   const token = `rw_${randomToken()}`
-  await sql`update api_token set revoked_at = now() where name = ${localTokenName} and user_id is null and revoked_at is null`.execute(db)
-  await sql`insert into api_token (id, name, role, token_hash) values (${uuidv7()}, ${localTokenName}, 'administrator', ${hashToken(token)})`.execute(db)
+  await sql`update api_token set revoked_at = now() where name = ${localTokenName} and user_id is null and revoked_at is null`.execute(
+    db,
+  )
+  await sql`insert into api_token (id, name, role, token_hash) values (${uuidv7()}, ${localTokenName}, 'administrator', ${hashToken(token)})`.execute(
+    db,
+  )
   writeJsonFile(path, { ...profile, token }, { mode: 0o600 })
 }
 
 async function keepAnAdministrator(tx: Tx, user: UserRow): Promise<void> {
-  const { rows } = await sql`select 1 from app_user where role = 'administrator' and is_active and id <> ${user.id} for update`.execute(tx)
+  const { rows } =
+    await sql`select 1 from app_user where role = 'administrator' and is_active and id <> ${user.id} for update`.execute(
+      tx,
+    )
   if (rows.length === 0) throw new AppError('last_administrator', { name: user.name })
 }
 
@@ -79,7 +138,10 @@ function create({ db, clock, live }: Core) {
   async function resetPassword(tx: Db, id: string): Promise<{ row: UserRow; password: string }> {
     const password = generatePassword()
     const passwordHash = await hashPassword(password)
-    const { rows } = await sql<UserRow>`update app_user set password_hash = ${passwordHash}, must_change_password = true where id = ${id} returning *`.execute(tx)
+    const { rows } =
+      await sql<UserRow>`update app_user set password_hash = ${passwordHash}, must_change_password = true where id = ${id} returning *`.execute(
+        tx,
+      )
     const row = rows[0]
     if (row === undefined) throw new AppError('not_found', { kind: 'user', id })
     await endSessions(tx, id)
@@ -106,12 +168,23 @@ function create({ db, clock, live }: Core) {
       getSession: async (_, context) => {
         const caller = callerOf(context)
         if (caller.userId !== '') return toSession(await findUser(db, caller.userId), caller)
-        const system: UserRow = { id: '00000000-0000-4000-8000-000000000000', name: caller.name, role: caller.role, language: null, password_hash: '', must_change_password: false, is_active: true, created_at: new Date(0), last_sign_in_at: null }
+        const system: UserRow = {
+          id: '00000000-0000-4000-8000-000000000000',
+          name: caller.name,
+          role: caller.role,
+          language: null,
+          password_hash: '',
+          must_change_password: false,
+          is_active: true,
+          created_at: new Date(0),
+          last_sign_in_at: null,
+        }
         return toSession(system, caller)
       },
       signOut: async (_, context) => {
         const { sessionHash } = callerOf(context)
-        if (sessionHash !== undefined) await sql`delete from user_session where token_hash = ${sessionHash}`.execute(db)
+        if (sessionHash !== undefined)
+          await sql`delete from user_session where token_hash = ${sessionHash}`.execute(db)
         context.setSessionCookie(undefined)
       },
       changePassword: async ({ body }, context) => {
@@ -124,9 +197,12 @@ function create({ db, clock, live }: Core) {
           throw new AppError('wrong_credentials')
         }
         checkPasswordStrength(body.newPassword, user.name)
-        if (body.newPassword === body.currentPassword) throw new AppError('password_too_weak', { minLength: 10 })
+        if (body.newPassword === body.currentPassword)
+          throw new AppError('password_too_weak', { minLength: 10 })
         const passwordHash = await hashPassword(body.newPassword)
-        await sql`update app_user set password_hash = ${passwordHash}, must_change_password = false where id = ${user.id}`.execute(db)
+        await sql`update app_user set password_hash = ${passwordHash}, must_change_password = false where id = ${user.id}`.execute(
+          db,
+        )
         await endSessions(db, user.id, caller.sessionHash)
         return toSession(await findUser(db, user.id), caller)
       },
@@ -136,7 +212,15 @@ function create({ db, clock, live }: Core) {
         return toSession(await findUser(db, caller.userId), caller)
       },
       listUsers: async ({ query }) =>
-        await listPage<UserRow, User>(db, { ...query, select: sql`*`, from: sql`app_user`, where: [], sort: { by: sql`lower(name)`, id: sql`id`, type: 'text', direction: 'asc' }, position: (row) => [row.name.toLowerCase(), row.id], toItem: toUser }),
+        await listPage<UserRow, User>(db, {
+          ...query,
+          select: sql`*`,
+          from: sql`app_user`,
+          where: [],
+          sort: { by: sql`lower(name)`, id: sql`id`, type: 'text', direction: 'asc' },
+          position: (row) => [row.name.toLowerCase(), row.id],
+          toItem: toUser,
+        }),
       createUser: async ({ body }, context) => {
         const oneTimePassword = generatePassword()
         const row = await insertUser(db, { ...body, passwordHash: await hashPassword(oneTimePassword) })
@@ -149,8 +233,11 @@ function create({ db, clock, live }: Core) {
           const before = await findUser(tx, params.id)
           const role = body.role ?? before.role
           const isActive = body.isActive ?? before.is_active
-          if (before.role === 'administrator' && before.is_active && (role !== 'administrator' || !isActive)) await keepAnAdministrator(tx, before)
-          await sql`update app_user set role = ${role}, is_active = ${isActive} where id = ${params.id}`.execute(tx)
+          if (before.role === 'administrator' && before.is_active && (role !== 'administrator' || !isActive))
+            await keepAnAdministrator(tx, before)
+          await sql`update app_user set role = ${role}, is_active = ${isActive} where id = ${params.id}`.execute(
+            tx,
+          )
           if (!isActive || role !== before.role) await endSessions(tx, params.id)
           return await findUser(tx, params.id)
         })
@@ -165,22 +252,40 @@ function create({ db, clock, live }: Core) {
         return { user: toUser(row), oneTimePassword: password }
       },
       listApiTokens: async ({ query }) =>
-        await listPage<TokenRow, ApiToken>(db, { ...query, select: sql`t.*, u.name as user_name`, from: sql`api_token t left join app_user u on u.id = t.user_id`, where: [], sort: { by: sql`t.id::text`, id: sql`t.id`, type: 'text', direction: 'desc' }, position: (row) => [row.id, row.id], toItem: toApiToken }),
+        await listPage<TokenRow, ApiToken>(db, {
+          ...query,
+          select: sql`t.*, u.name as user_name`,
+          from: sql`api_token t left join app_user u on u.id = t.user_id`,
+          where: [],
+          sort: { by: sql`t.id::text`, id: sql`t.id`, type: 'text', direction: 'desc' },
+          position: (row) => [row.id, row.id],
+          toItem: toApiToken,
+        }),
       createApiToken: async ({ body }, context) => {
         const caller = callerOf(context)
-        if (roles.indexOf(body.role) > roles.indexOf(caller.role)) throw new AppError('forbidden', { permission: body.role })
+        if (roles.indexOf(body.role) > roles.indexOf(caller.role))
+          throw new AppError('forbidden', { permission: body.role })
         const token = `rw_${randomToken()}`
-        const expiresAt = body.expiresInDays === null ? null : new Date(clock.nowMs() + body.expiresInDays * 86_400_000)
-        const { rows } = await sql<TokenRow>`insert into api_token (id, name, role, user_id, token_hash, expires_at)
+        const expiresAt =
+          body.expiresInDays === null ? null : new Date(clock.nowMs() + body.expiresInDays * 86_400_000)
+        const { rows } =
+          await sql<TokenRow>`insert into api_token (id, name, role, user_id, token_hash, expires_at)
           values (${uuidv7()}, ${body.name}, ${body.role}, ${caller.userId === '' ? null : caller.userId}, ${hashToken(token)}, ${expiresAt})
           returning *, ${caller.name}::text as user_name`.execute(db)
         const row = rows[0] as TokenRow
-        context.audit({ objectKind: 'api_token', objectId: row.id, details: { name: row.name, role: row.role } })
+        context.audit({
+          objectKind: 'api_token',
+          objectId: row.id,
+          details: { name: row.name, role: row.role },
+        })
         changed()
         return { apiToken: toApiToken(row), token }
       },
       revokeApiToken: async ({ params }, context) => {
-        const { rows } = await sql`update api_token set revoked_at = coalesce(revoked_at, now()) where id = ${params.id} returning id`.execute(db)
+        const { rows } =
+          await sql`update api_token set revoked_at = coalesce(revoked_at, now()) where id = ${params.id} returning id`.execute(
+            db,
+          )
         if (rows.length === 0) throw new AppError('not_found', { kind: 'API token', id: params.id })
         context.audit({ objectKind: 'api_token' })
         changed()
@@ -198,7 +303,18 @@ function create({ db, clock, live }: Core) {
           where,
           sort: { by: sql`seq`, id: sql`seq`, type: 'bigint', direction: 'desc' },
           position: (row) => [row.seq, String(row.seq)],
-          toItem: (row) => ({ seq: row.seq, at: row.at.toISOString(), actor: row.actor, action: row.action, objectKind: row.object_kind, objectId: row.object_id, outcome: row.outcome, address: row.address, details: JSON.parse(row.details), hash: row.hash }),
+          toItem: (row) => ({
+            seq: row.seq,
+            at: row.at.toISOString(),
+            actor: row.actor,
+            action: row.action,
+            objectKind: row.object_kind,
+            objectId: row.object_id,
+            outcome: row.outcome,
+            address: row.address,
+            details: JSON.parse(row.details),
+            hash: row.hash,
+          }),
         })
       },
       verifyAudit: async () => await verifyAuditChain(db),

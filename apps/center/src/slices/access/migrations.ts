@@ -1,4 +1,4 @@
-import { type Migration } from '@ringwall/postgres'
+import type { Migration } from '@ringwall/postgres'
 import { sql } from 'kysely'
 
 export const accessMigrations: Record<string, Migration> = {
@@ -10,7 +10,9 @@ export const accessMigrations: Record<string, Migration> = {
     await sql`create unique index app_user_name on app_user (lower(name))`.execute(db)
     await sql`create table user_session (
       token_hash text primary key, user_id uuid not null references app_user on delete cascade, csrf_token text not null,
-      created_at timestamptz not null default now(), last_used_at timestamptz not null default now(), expires_at timestamptz not null)`.execute(db)
+      created_at timestamptz not null default now(), last_used_at timestamptz not null default now(), expires_at timestamptz not null)`.execute(
+      db,
+    )
     await sql`create index user_session_user on user_session (user_id)`.execute(db)
     await sql`create table api_token (
       id uuid primary key, name text not null, role text not null, user_id uuid references app_user on delete cascade,
@@ -18,6 +20,8 @@ export const accessMigrations: Record<string, Migration> = {
       last_used_at timestamptz, revoked_at timestamptz)`.execute(db)
     await sql`create table audit_entry (
       seq bigint primary key, at timestamptz not null, actor text not null, action text not null, object_kind text,
-      object_id text, outcome text not null, address text, details text not null, hash text not null)`.execute(db)
+      object_id text, outcome text not null, address text, details text not null, hash text not null)`.execute(
+      db,
+    )
   },
 }

@@ -10,12 +10,45 @@ const cost = { memory: 19_456, passes: 2, parallelism: 1, tagLength: 32 } as con
 const running = new Semaphore({ capacity: 4, maxWaiting: 100 })
 
 export const minPasswordLength = 10
-const worst = new Set(['1234567890', '0123456789', 'password12', 'password123', 'password1234', 'qwertyuiop', 'qwerty12345', 'administrator', 'admin12345', 'admin123456', '1q2w3e4r5t', '1qaz2wsx3edc', 'aa12345678', 'a123456789', '1111111111', '0000000000', 'iloveyou12', 'p@ssw0rd12', 'passw0rd123', 'woaini1314', 'woaini520', 'letmein123', 'changeme123', 'welcome123', 'qazwsxedc1', 'asdfghjkl1', 'zxcvbnm123', 'ringwall123'])
+const worst = new Set([
+  '1234567890',
+  '0123456789',
+  'password12',
+  'password123',
+  'password1234',
+  'qwertyuiop',
+  'qwerty12345',
+  'administrator',
+  'admin12345',
+  'admin123456',
+  '1q2w3e4r5t',
+  '1qaz2wsx3edc',
+  'aa12345678',
+  'a123456789',
+  '1111111111',
+  '0000000000',
+  'iloveyou12',
+  'p@ssw0rd12',
+  'passw0rd123',
+  'woaini1314',
+  'woaini520',
+  'letmein123',
+  'changeme123',
+  'welcome123',
+  'qazwsxedc1',
+  'asdfghjkl1',
+  'zxcvbnm123',
+  'ringwall123',
+])
 
 async function derive(password: string, salt: Buffer): Promise<Buffer> {
   const release = await running.acquire()
   try {
-    return (await deriveKey('argon2id', { message: Buffer.from(password.normalize('NFKC')), nonce: salt, ...cost })) as Buffer
+    return (await deriveKey('argon2id', {
+      message: Buffer.from(password.normalize('NFKC')),
+      nonce: salt,
+      ...cost,
+    })) as Buffer
   } finally {
     release()
   }
@@ -40,7 +73,11 @@ export async function verifyPassword(password: string, stored: string): Promise<
 export function checkPasswordStrength(password: string, userName: string): void {
   const plain = password.toLowerCase()
   const isRepeated = new Set(plain).size < 4
-  const isWeak = password.length < minPasswordLength || worst.has(plain) || isRepeated || plain.includes(userName.toLowerCase())
+  const isWeak =
+    password.length < minPasswordLength ||
+    worst.has(plain) ||
+    isRepeated ||
+    plain.includes(userName.toLowerCase())
   if (isWeak) throw new AppError('password_too_weak', { minLength: minPasswordLength })
 }
 

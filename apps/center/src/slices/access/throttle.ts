@@ -24,7 +24,8 @@ export function createThrottle(clock: Clock) {
     },
     failed(keys: string[]): void {
       const nowMs = clock.monotonicMs()
-      if (failures.size > maxRemembered) for (const [key, { atMs }] of failures) if (nowMs - atMs > forgetAfterMs) failures.delete(key)
+      if (failures.size > maxRemembered)
+        for (const [key, { atMs }] of failures) if (nowMs - atMs > forgetAfterMs) failures.delete(key)
       for (const key of keys) {
         const before = failures.get(key)
         const isOld = before === undefined || nowMs - before.atMs > forgetAfterMs

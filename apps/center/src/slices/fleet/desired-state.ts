@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto'
-import { type DesiredScannerState, type DesiredState, malwarePolicySchema, type ScannerEndpoint } from '@ringwall/contracts'
+import {
+  type DesiredScannerState,
+  type DesiredState,
+  malwarePolicySchema,
+  type ScannerEndpoint,
+} from '@ringwall/contracts'
 import { sign } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { SliceParts } from '../../app/slice.ts'
@@ -11,7 +16,10 @@ const settleMs = 30
 const parallelPushes = 8
 
 async function scannerEndpoints(db: Db): Promise<ScannerEndpoint[]> {
-  const { rows } = await sql<PeerRow>`select * from peer where kind = 'scanner' and revoked_at is null order by link_state = 'online' desc, id limit 64`.execute(db)
+  const { rows } =
+    await sql<PeerRow>`select * from peer where kind = 'scanner' and revoked_at is null order by link_state = 'online' desc, id limit 64`.execute(
+      db,
+    )
   return rows.map(({ id, addresses }) => ({ id, addresses }))
 }
 
@@ -21,7 +29,9 @@ type Unsigned = Omit<DesiredState, 'version'> | Omit<DesiredScannerState, 'versi
  * Desired states: merged from what the slices want, versioned (the version grows only when the content changed),
  * signed and pushed to who is connected. Keyed by identity, never by host or address.
  */
-export function createDesired(options: Pick<Core, 'db' | 'pki' | 'links' | 'logger'> & { core: () => Core; slices: () => SliceParts[] }): Desired & { push: (id: string) => Promise<void> } {
+export function createDesired(
+  options: Pick<Core, 'db' | 'pki' | 'links' | 'logger'> & { core: () => Core; slices: () => SliceParts[] },
+): Desired & { push: (id: string) => Promise<void> } {
   const { db, pki, links, logger } = options
   let waiting: Set<string> | 'all' = new Set()
   let timer: NodeJS.Timeout | undefined
@@ -29,10 +39,26 @@ export function createDesired(options: Pick<Core, 'db' | 'pki' | 'links' | 'logg
   async function compose(peer: PeerRow): Promise<Unsigned> {
     if (peer.kind === 'scanner') {
       const content = options.core().content
-      return { scannerId: peer.id, content: content === undefined ? null : { version: content.version, sha256: content.sha256, sizeBytes: content.sizeBytes, signature: content.signature } }
+      return {
+        scannerId: peer.id,
+        content:
+          content === undefined
+            ? null
+            : {
+                version: content.version,
+                sha256: content.sha256,
+                sizeBytes: content.sizeBytes,
+                signature: content.signature,
+              },
+      }
     }
     const parts = await Promise.all(options.slices().map(async ({ desired }) => await desired?.(db, peer.id)))
-    const merged = { policyRevision: 0, malware: malwarePolicySchema.parse({}), decisions: [], ...Object.assign({}, ...parts) }
+    const merged = {
+      policyRevision: 0,
+      malware: malwarePolicySchema.parse({}),
+      decisions: [],
+      ...Object.assign({}, ...parts),
+    }
     const tasks = parts.flatMap((part) => part?.tasks ?? [])
     return { machineId: peer.id, ...merged, scanners: await scannerEndpoints(db), tasks }
   }
@@ -43,10 +69,12 @@ export function createDesired(options: Pick<Core, 'db' | 'pki' | 'links' | 'logg
     if (peer === undefined || peer.revoked_at !== null) return undefined
     const unsigned = await compose(peer)
     const hash = createHash('sha256').update(JSON.stringify(unsigned)).digest('hex')
-    if (hash === peer.desired_hash && peer.desired_payload !== null) return { version: peer.desired_version, payload: peer.desired_payload }
+    if (hash === peer.desired_hash && peer.desired_payload !== null)
+      return { version: peer.desired_version, payload: peer.desired_payload }
     const version = peer.desired_version + 1
     const payload = JSON.stringify({ version, ...unsigned })
-    const { numAffectedRows } = await sql`update peer set desired_version = ${version}, desired_hash = ${hash}, desired_payload = ${payload}
+    const { numAffectedRows } =
+      await sql`update peer set desired_version = ${version}, desired_hash = ${hash}, desired_payload = ${payload}
       where id = ${id} and desired_version = ${peer.desired_version}`.execute(db)
     // Somebody else was faster: take theirs, it is at least as new.
     return numAffectedRows === 0n ? await current(id) : { version, payload }
@@ -55,7 +83,11 @@ export function createDesired(options: Pick<Core, 'db' | 'pki' | 'links' | 'logg
   async function push(id: string): Promise<void> {
     if (!links.isConnected(id)) return
     const state = await current(id)
-    if (state !== undefined) links.send(id, 'desired', { payload: state.payload, signature: sign(pki.policyKey.privatePem, Buffer.from(state.payload)) })
+    if (state !== undefined)
+      links.send(id, 'desired', {
+        payload: state.payload,
+        signature: sign(pki.policyKey.privatePem, Buffer.from(state.payload)),
+      })
   }
 
   async function flush(): Promise<void> {
@@ -66,7 +98,10 @@ export function createDesired(options: Pick<Core, 'db' | 'pki' | 'links' | 'logg
     const next = ids.values()
     await Promise.all(
       Array.from({ length: parallelPushes }, async () => {
-        for (const id of next) await push(id).catch((error: unknown) => logger.error({ error, id }, 'a desired state could not be pushed'))
+        for (const id of next)
+          await push(id).catch((error: unknown) =>
+            logger.error({ error, id }, 'a desired state could not be pushed'),
+          )
       }),
     )
   }

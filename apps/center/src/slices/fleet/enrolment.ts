@@ -4,7 +4,17 @@ import { sql } from 'kysely'
 import type { Core, Tx } from '../../core/core.ts'
 import { insertPeer } from './peer-store.ts'
 
-export type TokenRow = { id: string; name: string; role: 'agent' | 'scanner'; max_uses: number; uses: number; created_at: Date; created_by: string; expires_at: Date; revoked_at: Date | null }
+export type TokenRow = {
+  id: string
+  name: string
+  role: 'agent' | 'scanner'
+  max_uses: number
+  uses: number
+  created_at: Date
+  created_by: string
+  expires_at: Date
+  revoked_at: Date | null
+}
 
 function stateOf(row: TokenRow, nowMs: number): EnrolToken['state'] {
   if (row.revoked_at !== null) return 'revoked'
@@ -13,12 +23,25 @@ function stateOf(row: TokenRow, nowMs: number): EnrolToken['state'] {
 }
 
 export function toEnrolToken(row: TokenRow, nowMs: number): EnrolToken {
-  return { id: row.id, name: row.name, role: row.role, maxUses: row.max_uses, uses: row.uses, createdAt: row.created_at.toISOString(), createdBy: row.created_by, expiresAt: row.expires_at.toISOString(), state: stateOf(row, nowMs) }
+  return {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    maxUses: row.max_uses,
+    uses: row.uses,
+    createdAt: row.created_at.toISOString(),
+    createdBy: row.created_by,
+    expiresAt: row.expires_at.toISOString(),
+    state: stateOf(row, nowMs),
+  }
 }
 
 /** Takes one use of a token, exactly, however many machines come at once. */
 async function useToken(tx: Tx, token: string, role: EnrolRequest['role'], nowMs: number): Promise<void> {
-  const { rows } = await sql<TokenRow>`select * from enrol_token where token_hash = ${hashToken(token)} for update`.execute(tx)
+  const { rows } =
+    await sql<TokenRow>`select * from enrol_token where token_hash = ${hashToken(token)} for update`.execute(
+      tx,
+    )
   const row = rows[0]
   if (row === undefined) throw new AppError('token_invalid')
   const state = stateOf(row, nowMs)
@@ -30,10 +53,17 @@ async function useToken(tx: Tx, token: string, role: EnrolRequest['role'], nowMs
 }
 
 /** Trades a token and a certificate request for an identity; nothing is used up when anything fails. */
-export function createEnrolment({ db, pki, machines, clock, live }: Pick<Core, 'db' | 'pki' | 'machines' | 'clock' | 'live'>) {
+export function createEnrolment({
+  db,
+  pki,
+  machines,
+  clock,
+  live,
+}: Pick<Core, 'db' | 'pki' | 'machines' | 'clock' | 'live'>) {
   return async (request: EnrolRequest): Promise<EnrolResponse> => {
     const { role, token, csrPem, facts, softwareVersion, addresses = [] } = request
-    if (role === 'agent' && facts === undefined) throw new AppError('invalid_request', { problems: 'facts: needed for an agent' })
+    if (role === 'agent' && facts === undefined)
+      throw new AppError('invalid_request', { problems: 'facts: needed for an agent' })
     const id = uuidv7()
     const certificate = await db.transaction().execute(async (tx) => {
       await useToken(tx, token, role, clock.nowMs())
@@ -48,6 +78,13 @@ export function createEnrolment({ db, pki, machines, clock, live }: Pick<Core, '
     })
     live.publish({ type: 'changed', object: role === 'agent' ? 'machine' : 'scanner', id })
     live.publish({ type: 'changed', object: 'enrolToken', id: null })
-    return { id, certificatePem: certificate.certificatePem, caPem: pki.caPem, policyKeyPem: pki.policyKey.publicPem, contentKeyPem: pki.contentKey.publicPem, serverTime: new Date(clock.nowMs()).toISOString() }
+    return {
+      id,
+      certificatePem: certificate.certificatePem,
+      caPem: pki.caPem,
+      policyKeyPem: pki.policyKey.publicPem,
+      contentKeyPem: pki.contentKey.publicPem,
+      serverTime: new Date(clock.nowMs()).toISOString(),
+    }
   }
 }

@@ -17,7 +17,9 @@ export const fleetMigrations: Record<string, Migration> = {
       last_seen_at timestamptz, heartbeat jsonb)`.execute(db)
     await sql`create index peer_kind on peer (kind, link_state)`.execute(db)
     await sql`create table event_mark (
-      peer_id uuid not null references peer on delete cascade, epoch uuid not null, last_seq bigint not null, primary key (peer_id, epoch))`.execute(db)
+      peer_id uuid not null references peer on delete cascade, epoch uuid not null, last_seq bigint not null, primary key (peer_id, epoch))`.execute(
+      db,
+    )
     await sql`create table event (
       received_at timestamptz not null, machine_id uuid not null, epoch uuid not null, seq bigint not null, id uuid not null,
       at timestamptz not null, type text not null, body jsonb not null, primary key (received_at, machine_id, epoch, seq)

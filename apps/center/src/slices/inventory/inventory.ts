@@ -3,25 +3,68 @@ import { type RawBuilder, sql } from 'kysely'
 import type { CenterSlice } from '../../app/slice.ts'
 import type { Core } from '../../core/core.ts'
 import { likePattern, listPage } from '../../store/paging.ts'
-import { type MachineRow, machineColumns, machineSource, openFindingsOf, protectionOf, toMachine, toMachineDetail } from './machine-rows.ts'
+import {
+  type MachineRow,
+  machineColumns,
+  machineSource,
+  openFindingsOf,
+  protectionOf,
+  toMachine,
+  toMachineDetail,
+} from './machine-rows.ts'
 
 type EventRow = { id: string; at: Date; received_at: Date; type: string; body: Record<string, unknown> }
 
 const sorts = {
-  hostname: { by: sql`lower(m.hostname)`, type: 'text', direction: 'asc', value: (row: MachineRow) => row.hostname.toLowerCase() },
-  '-hostname': { by: sql`lower(m.hostname)`, type: 'text', direction: 'desc', value: (row: MachineRow) => row.hostname.toLowerCase() },
-  lastSeenAt: { by: sql`coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint`, type: 'bigint', direction: 'asc', value: (row: MachineRow) => row.last_seen_ms },
-  '-lastSeenAt': { by: sql`coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint`, type: 'bigint', direction: 'desc', value: (row: MachineRow) => row.last_seen_ms },
-  '-openFindings': { by: openFindingsOf, type: 'bigint', direction: 'desc', value: (row: MachineRow) => row.open_findings },
+  hostname: {
+    by: sql`lower(m.hostname)`,
+    type: 'text',
+    direction: 'asc',
+    value: (row: MachineRow) => row.hostname.toLowerCase(),
+  },
+  '-hostname': {
+    by: sql`lower(m.hostname)`,
+    type: 'text',
+    direction: 'desc',
+    value: (row: MachineRow) => row.hostname.toLowerCase(),
+  },
+  lastSeenAt: {
+    by: sql`coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint`,
+    type: 'bigint',
+    direction: 'asc',
+    value: (row: MachineRow) => row.last_seen_ms,
+  },
+  '-lastSeenAt': {
+    by: sql`coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint`,
+    type: 'bigint',
+    direction: 'desc',
+    value: (row: MachineRow) => row.last_seen_ms,
+  },
+  '-openFindings': {
+    by: openFindingsOf,
+    type: 'bigint',
+    direction: 'desc',
+    value: (row: MachineRow) => row.open_findings,
+  },
 } as const
 
 function create({ db, live, links }: Core) {
   async function detail(id: string): Promise<MachineDetail> {
-    const { rows } = await sql<MachineRow>`select ${machineColumns} from ${machineSource} where m.id = ${id}`.execute(db)
+    const { rows } =
+      await sql<MachineRow>`select ${machineColumns} from ${machineSource} where m.id = ${id}`.execute(db)
     const row = rows[0]
     if (row === undefined) throw new AppError('not_found', { kind: 'machine', id })
-    const clones = await sql<{ id: string; hostname: string; at: Date }>`select id, hostname, lineage_at as at from machine where lineage_parent = ${id} order by lineage_at limit 100`.execute(db)
-    return toMachineDetail(row, clones.rows.map((clone) => ({ ...clone, at: clone.at.toISOString() })))
+    const clones = await sql<{
+      id: string
+      hostname: string
+      at: Date
+    }>`select id, hostname, lineage_at as at from machine where lineage_parent = ${id} order by lineage_at limit 100`.execute(
+      db,
+    )
+    return toMachineDetail(
+      row,
+      clones.rows.map((clone) => ({ ...clone, at: clone.at.toISOString() })),
+    )
   }
 
   return {
@@ -30,14 +73,20 @@ function create({ db, live, links }: Core) {
         const where: RawBuilder<unknown>[] = []
         if (query.search) {
           const pattern = likePattern(query.search)
-          where.push(sql`(m.hostname ilike ${pattern} or m.os_name ilike ${pattern} or m.id::text ilike ${pattern} or array_to_string(m.labels, ' ') ilike ${pattern} or m.facts->>'addresses' ilike ${pattern})`)
+          where.push(
+            sql`(m.hostname ilike ${pattern} or m.os_name ilike ${pattern} or m.id::text ilike ${pattern} or array_to_string(m.labels, ' ') ilike ${pattern} or m.facts->>'addresses' ilike ${pattern})`,
+          )
         }
         if (query.pool) where.push(sql`m.pool = ${query.pool}`)
         if (query.osFamily) where.push(sql`m.os_family = ${query.osFamily}`)
         if (query.linkState) where.push(sql`p.link_state = ${query.linkState}`)
         if (query.protection) where.push(sql`${protectionOf} = ${query.protection}`)
-        if (query.hasOpenFindings) where.push(sql`(${openFindingsOf} > 0) = ${query.hasOpenFindings === 'true'}`)
-        if (query.sha256) where.push(sql`exists (select 1 from finding f where f.machine_id = m.id and f.sha256 = ${query.sha256})`)
+        if (query.hasOpenFindings)
+          where.push(sql`(${openFindingsOf} > 0) = ${query.hasOpenFindings === 'true'}`)
+        if (query.sha256)
+          where.push(
+            sql`exists (select 1 from finding f where f.machine_id = m.id and f.sha256 = ${query.sha256})`,
+          )
         const { value, ...sort } = sorts[query.sort]
         return await listPage<MachineRow, Machine>(db, {
           ...query,
@@ -51,16 +100,22 @@ function create({ db, live, links }: Core) {
       },
       getMachine: async ({ params }) => ({ machine: await detail(params.id) }),
       updateMachine: async ({ params, body }, context) => {
-        await sql`update machine set labels = ${[...new Set(body.labels)]} where id = ${params.id}`.execute(db)
+        await sql`update machine set labels = ${[...new Set(body.labels)]} where id = ${params.id}`.execute(
+          db,
+        )
         context.audit({ objectKind: 'machine', details: body })
         live.publish({ type: 'changed', object: 'machine', id: params.id })
         return { machine: await detail(params.id) }
       },
       removeMachine: async ({ params }, context) => {
         const hostname = await db.transaction().execute(async (tx) => {
-          const { rows } = await sql<{ hostname: string }>`delete from machine where id = ${params.id} returning hostname`.execute(tx)
+          const { rows } = await sql<{
+            hostname: string
+          }>`delete from machine where id = ${params.id} returning hostname`.execute(tx)
           await sql`update peer set revoked_at = now() where id = ${params.id}`.execute(tx)
-          await sql`update alarm set state = 'closed', closed_at = now() where machine_id = ${params.id} and state <> 'closed'`.execute(tx)
+          await sql`update alarm set state = 'closed', closed_at = now() where machine_id = ${params.id} and state <> 'closed'`.execute(
+            tx,
+          )
           return rows[0]?.hostname
         })
         if (hostname === undefined) throw new AppError('not_found', { kind: 'machine', id: params.id })
@@ -76,12 +131,20 @@ function create({ db, live, links }: Core) {
           where: [sql`machine_id = ${params.id}`],
           sort: { by: sql`id::text`, id: sql`id`, type: 'text', direction: 'desc' },
           position: (row) => [row.id, row.id],
-          toItem: (row) => ({ id: row.id, at: row.at.toISOString(), receivedAt: row.received_at.toISOString(), type: row.type, body: row.body }),
+          toItem: (row) => ({
+            id: row.id,
+            at: row.at.toISOString(),
+            receivedAt: row.received_at.toISOString(),
+            type: row.type,
+            body: row.body,
+          }),
         }),
     },
     events: {
       'scan.ended': async (tx, { machineId }, event) => {
-        await sql`update machine set last_scan_at = greatest(last_scan_at, ${event.at}::timestamptz) where id = ${machineId}`.execute(tx)
+        await sql`update machine set last_scan_at = greatest(last_scan_at, ${event.at}::timestamptz) where id = ${machineId}`.execute(
+          tx,
+        )
       },
     },
     link: {
@@ -101,9 +164,13 @@ export const inventory: CenterSlice = {
       await sql`create table machine (
         id uuid primary key, hostname text not null, os_family text not null, os_name text not null, pool text not null, hypervisor text,
         facts jsonb not null, labels text[] not null default '{}', agent_version text not null, enrolled_at timestamptz not null default now(),
-        last_scan_at timestamptz, lineage_parent uuid, lineage_evidence text, lineage_at timestamptz)`.execute(db)
+        last_scan_at timestamptz, lineage_parent uuid, lineage_evidence text, lineage_at timestamptz)`.execute(
+        db,
+      )
       await sql`create index machine_hostname on machine (lower(hostname))`.execute(db)
-      await sql`create index machine_parent on machine (lineage_parent) where lineage_parent is not null`.execute(db)
+      await sql`create index machine_parent on machine (lineage_parent) where lineage_parent is not null`.execute(
+        db,
+      )
     },
   },
   create,

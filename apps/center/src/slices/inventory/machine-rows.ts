@@ -77,7 +77,11 @@ export function toMachineDetail(row: MachineRow, clones: MachineDetail['clones']
   return {
     ...toMachine(row),
     facts: row.facts,
-    certificate: { serial: row.cert_serial, notAfter: row.cert_not_after.toISOString(), fingerprint: row.cert_fingerprint },
+    certificate: {
+      serial: row.cert_serial,
+      notAfter: row.cert_not_after.toISOString(),
+      fingerprint: row.cert_fingerprint,
+    },
     desiredVersion: row.desired_version,
     appliedVersion: row.applied_version,
     appliedErrorCode: row.applied_error,

@@ -17,18 +17,26 @@ export function createMachines(): Machines {
       await sql`insert into machine (id, hostname, os_family, os_name, pool, hypervisor, facts, agent_version, lineage_parent, lineage_evidence, lineage_at, labels)
         select ${id}, ${facts.hostname}, ${facts.os.family}, ${facts.os.name}, ${facts.pool}, ${facts.hypervisor}, ${JSON.stringify(facts)}, ${agentVersion},
           ${lineage?.parentId ?? null}::uuid, ${lineage?.evidence ?? null}::text, case when ${lineage !== undefined}::boolean then now() end,
-          coalesce((select labels from machine where id = ${lineage?.parentId ?? null}::uuid), '{}')`.execute(db)
+          coalesce((select labels from machine where id = ${lineage?.parentId ?? null}::uuid), '{}')`.execute(
+        db,
+      )
     },
     updateFacts: async (db, id, facts, agentVersion) => {
       await sql`update machine set hostname = ${facts.hostname}, os_family = ${facts.os.family}, os_name = ${facts.os.name}, pool = ${facts.pool},
-        hypervisor = ${facts.hypervisor}, facts = ${JSON.stringify(facts)}, agent_version = ${agentVersion} where id = ${id}`.execute(db)
+        hypervisor = ${facts.hypervisor}, facts = ${JSON.stringify(facts)}, agent_version = ${agentVersion} where id = ${id}`.execute(
+        db,
+      )
     },
     note: async (db, id, type, body) => {
       await sql`insert into event (received_at, machine_id, epoch, seq, id, at, type, body)
-        values (now(), ${id}, ${derivedUuid('center', id)}, ${nextSeq()}, ${uuidv7()}, now(), ${type}, ${JSON.stringify(body)})`.execute(db)
+        values (now(), ${id}, ${derivedUuid('center', id)}, ${nextSeq()}, ${uuidv7()}, now(), ${type}, ${JSON.stringify(body)})`.execute(
+        db,
+      )
     },
     existing: async (db, ids) => {
-      const { rows } = await sql<{ id: string }>`select id from machine where id = any(${ids}::uuid[])`.execute(db)
+      const { rows } = await sql<{
+        id: string
+      }>`select id from machine where id = any(${ids}::uuid[])`.execute(db)
       return rows.map(({ id }) => id)
     },
   }
