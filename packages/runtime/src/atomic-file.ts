@@ -90,5 +90,7 @@ export function readJsonFile<T>(path: string, schema: Schema<T>): T | undefined 
 
 /** Makes a directory that only its owner may enter. */
 export function makePrivateDirectory(path: string): void {
+  // Parents can be passed, not listed: another account's folder, as that of the database, may lie beside ours.
+  mkdirSync(dirname(path), { recursive: true, mode: 0o711 })
   mkdirSync(path, { recursive: true, mode: 0o700 })
 }

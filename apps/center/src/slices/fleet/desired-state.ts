@@ -111,7 +111,7 @@ export function createDesired(
     changed: (ids) => {
       if (ids === 'all' || waiting === 'all') waiting = 'all'
       else for (const id of ids) waiting.add(id)
-      timer ??= setTimeout(() => void flush(), settleMs)
+      if (timer === undefined) timer = setTimeout(() => void flush(), settleMs)
     },
   }
 }
