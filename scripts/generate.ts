@@ -1,10 +1,14 @@
 /** Generated views that are committed: the API document, and what the agent carries. --check says whether they are up to date. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { buildOpenApi } from '../apps/center/src/http/openapi.ts'
 
 const root = join(import.meta.dirname, '..')
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }
+
+// By its place at run time: the types of scripts and of the center are checked apart.
+const { buildOpenApi } = (await import(join(root, 'apps/center/src/http/openapi.ts'))) as {
+  buildOpenApi: (version: string) => object
+}
 
 /** The third-party packages in the agent's bundles, with versions: what runs on every machine should be few. */
 function agentDependencies(): string {
