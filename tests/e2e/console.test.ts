@@ -31,7 +31,10 @@ beforeAll(async () => {
   page.on('pageerror', (error) => errors.push(error.message))
   page.on('console', (message) => {
     // Asking who is signed in is answered with 401 before anybody is.
-    if (message.type() === 'error' && !message.text().includes('401')) errors.push(`${message.text()} at ${message.location().url}:${message.location().lineNumber}:${message.location().columnNumber}`)
+    if (message.type() === 'error' && !message.text().includes('401'))
+      errors.push(
+        `${message.text()} at ${message.location().url}:${message.location().lineNumber}:${message.location().columnNumber}`,
+      )
   })
 })
 afterAll(async () => {

@@ -102,10 +102,11 @@ export async function startProgram(
 }
 
 /** A center with everything it needs, in a folder of its own. */
-export async function createSite() {
+export async function createSite(options: { prepare?: (root: string) => void } = {}) {
   const root = mkdtempSync(join(tmpdir(), 'ringwall-e2e-'))
   // The account of the database passes through.
   chmodSync(root, 0o711)
+  options.prepare?.(root)
   const home = join(root, 'center')
   const ports = {
     RINGWALL_PORT: String(await freePort()),

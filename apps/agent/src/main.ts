@@ -17,6 +17,7 @@ import { slices } from './app/slices.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
 import { openDesiredStore } from './core/desired-store.ts'
 import { createEvents } from './core/events.ts'
+import { createKeptFiles } from './core/kept-files.ts'
 import { lockState } from './core/lock.ts'
 import { createLoadMeter } from './core/own-load.ts'
 import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
@@ -50,7 +51,8 @@ async function runAgent(config: AgentConfig): Promise<void> {
   makePrivateDirectory(config.dir)
   lockState(config.dir)
   const spool = Spool.open({ dir: join(config.dir, 'spool'), capBytes: config.spoolBytes, logger })
-  const store = openDesiredStore(config.dir, identity)
+  const files = createKeptFiles(logger)
+  const store = openDesiredStore(config.dir, identity, files)
   const load = createLoadMeter()
   const events = createEvents({
     spool,
@@ -63,7 +65,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
     [
       ...new Set([
         ...parts.flatMap((part) => part.problems?.() ?? []),
-        ...(events.isDiskFull() ? ['disk_full'] : []),
+        ...(events.isDiskFull() || files.isDiskFull() ? ['disk_full'] : []),
       ]),
     ].slice(0, 32)
   const link = createLinkClient({
@@ -121,6 +123,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
     logger,
     clock: systemClock,
     identity,
+    files,
     link,
     report: events.report,
     desired: store.current,

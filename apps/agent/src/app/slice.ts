@@ -1,6 +1,7 @@
 import type { AgentEvent, DesiredState } from '@ringwall/contracts'
 import type { Clock, IdentityStore, LinkClient, Logger } from '@ringwall/runtime'
 import type { AgentConfig } from '../config.ts'
+import type { KeptFiles } from '../core/kept-files.ts'
 
 type WithoutBase<T> = T extends unknown ? Omit<T, 'id' | 'at'> : never
 /** An event as slices report it; id and time are added. */
@@ -15,6 +16,7 @@ export type AgentCore = {
   logger: Logger
   clock: Clock
   identity: IdentityStore
+  files: KeptFiles
   link: Pick<LinkClient, 'send' | 'askQuarantine' | 'isOnline'>
   report: Report
   /** The state that is in force: the last one that verified, also offline and after a reboot. */

@@ -1,7 +1,8 @@
 import { join } from 'node:path'
 import { AppError, type DesiredState, desiredStateSchema } from '@ringwall/contracts'
-import { type IdentityStore, readJsonFile, verify, writeJsonFile } from '@ringwall/runtime'
+import { type IdentityStore, readJsonFile, verify } from '@ringwall/runtime'
 import { z } from 'zod'
+import type { KeptFiles } from './kept-files.ts'
 
 const storedSchema = z.object({ payload: z.string(), signature: z.string() })
 type Signed = z.infer<typeof storedSchema>
@@ -9,14 +10,14 @@ type Signed = z.infer<typeof storedSchema>
 export type DesiredStore = {
   current: () => DesiredState | undefined
   /**
-   * Takes a signed state: verified, not older than the one in force, on disk when this returns.
+   * Takes a signed state: verified, not older than the one in force, kept on disk.
    * Throws signature_invalid, version_rollback, message_invalid; then the one in force stays.
    */
   accept: (signed: Signed) => DesiredState
 }
 
 /** The last good desired state, kept over restarts and while the center is away. */
-export function openDesiredStore(dir: string, identity: IdentityStore): DesiredStore {
+export function openDesiredStore(dir: string, identity: IdentityStore, files: KeptFiles): DesiredStore {
   const path = join(dir, 'desired.json')
 
   function read({ payload, signature }: Signed): DesiredState {
@@ -47,7 +48,7 @@ export function openDesiredStore(dir: string, identity: IdentityStore): DesiredS
           version: next.version,
           current: current.version,
         })
-      writeJsonFile(path, { payload: signed.payload, signature: signed.signature }, { mode: 0o600 })
+      files.write(path, { payload: signed.payload, signature: signed.signature })
       current = next
       return next
     },

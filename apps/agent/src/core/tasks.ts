@@ -1,15 +1,16 @@
 import { join } from 'node:path'
 import type { AgentTask } from '@ringwall/contracts'
-import { readJsonFile, writeJsonFile } from '@ringwall/runtime'
+import { readJsonFile } from '@ringwall/runtime'
 import { z } from 'zod'
+import type { KeptFiles } from './kept-files.ts'
 
 const storedSchema = z.object({ ended: z.array(z.uuid()) })
 
 /** Remembers which tasks of the desired state are done, until they leave it: no task is done twice. */
-export function openEndedTasks(dir: string) {
+export function openEndedTasks(dir: string, files: KeptFiles) {
   const path = join(dir, 'ended-tasks.json')
   let ended = new Set(readJsonFile(path, storedSchema)?.ended ?? [])
-  const save = () => writeJsonFile(path, { ended: [...ended] }, { mode: 0o600 })
+  const save = () => files.write(path, { ended: [...ended] })
   return {
     has: (id: string) => ended.has(id),
     add: (id: string) => {
