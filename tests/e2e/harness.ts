@@ -17,6 +17,7 @@ export const eicar = Buffer.from(
 
 export type Program = {
   ready: Record<string, unknown>
+  pid: number
   kill: (signal: NodeJS.Signals) => Promise<void>
   log: () => string
 }
@@ -93,6 +94,7 @@ export async function startProgram(
   })
   return {
     ready,
+    pid: child.pid ?? 0,
     log: () => log,
     kill: async (signal) => {
       child.kill(signal)
