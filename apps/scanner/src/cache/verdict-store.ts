@@ -87,8 +87,8 @@ export class VerdictStore {
   lookup(source: Buffer, at = 0): LookupCode | undefined {
     const entry = this.#table.get(source, at)
     if (entry === undefined) return undefined
-    const mayBeStale = entry.code === lookupCodes.clean || entry.code === lookupCodes.partial
-    return mayBeStale && entry.version !== this.#current ? undefined : (entry.code as LookupCode)
+    // New content may find what the old one missed, and clear what it was wrong about.
+    return entry.version === this.#current ? (entry.code as LookupCode) : undefined
   }
 
   /** The verdict of a hash with its findings. */
