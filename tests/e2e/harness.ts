@@ -1,5 +1,5 @@
 /** Real processes for end-to-end tests: a center with its own PostgreSQL, scanners and agents, each in its own folder. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
 import { createServer } from 'node:net'
@@ -14,6 +14,15 @@ export const eicar = Buffer.from(
   'WDVPIVAlQEFQWzRcUFpYNTQoUF4pN0NDKTd9JEVJQ0FSLVNUQU5EQVJELUFOVElWSVJVUy1URVNULUZJTEUhJEgrSCo=',
   'base64',
 )
+
+/** Whether this machine lets us mount: a small file system is how a disk gets full here. */
+export function canMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'ringwall-mount-'))
+  const isMounted = spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', folder], { stdio: 'ignore' }).status === 0
+  if (isMounted) spawnSync('umount', [folder])
+  rmSync(folder, { recursive: true })
+  return isMounted
+}
 
 export type Program = {
   ready: Record<string, unknown>
