@@ -64,7 +64,7 @@ export function supervise(
     const log = createWriteStream(options.logPath, { flags: 'a', mode: 0o600 })
     const started = spawn(file, programArgs, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, RINGWALL_HOME: options.home },
+      env: { ...process.env, RINGWALL_HOME: options.home, MALLOC_ARENA_MAX: '2' },
       detached: true,
     })
     started.stderr?.pipe(log)
