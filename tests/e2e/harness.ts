@@ -140,6 +140,8 @@ export async function createSite(options: { prepare?: (root: string) => void } =
       const call = request(`${profile.url}/api/v1${path}`, {
         method,
         ca: profile.caPem,
+        // A connection of its own: one that was idle may be closed at the moment of its use.
+        agent: false,
         headers: {
           authorization: `Bearer ${profile.token}`,
           ...(text === undefined ? {} : { 'content-type': 'application/json' }),
