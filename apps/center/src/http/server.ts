@@ -81,14 +81,12 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     return bucket.take()
   }
 
-  const sendProblem = (error: unknown, reply: FastifyReply): AppError => {
-    const known = toAppError(error, logger)
+  const sendProblem = (known: AppError, reply: FastifyReply): void => {
     const retryAfter = known.params.retryAfterSeconds
     if (retryAfter !== undefined) void reply.header('retry-after', String(retryAfter))
     void reply.status(known.status).type('application/problem+json').send(toProblem(known))
-    return known
   }
-  app.setErrorHandler((error, _request, reply) => void sendProblem(error, reply))
+  app.setErrorHandler((error, _request, reply) => sendProblem(toAppError(error, logger), reply))
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers(
       request.url.startsWith('/api/docs')
@@ -174,10 +172,12 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
       if (route.response === undefined) void reply.status(204).send()
       else void reply.header('cache-control', 'no-store').send(route.response.parse(answer))
     } catch (error) {
-      const known = sendProblem(error, reply)
+      // Recorded first: who has the answer may read the entry.
+      const known = toAppError(error, logger)
       await record(known.status < 500 ? 'refused' : 'failed', { error: known.code }).catch((cause: unknown) =>
         logger.error({ error: cause }, 'an audit entry could not be written'),
       )
+      sendProblem(known, reply)
     }
   }
 
