@@ -98,6 +98,17 @@ export const errorCatalog = {
     message: '{path} exists already; restore elsewhere or move it first.',
   },
   restore_directory_missing: { status: 409, message: 'The directory of {path} no longer exists.' },
+  // platforms
+  platform_address_invalid: { status: 400, message: 'The address {address} cannot be used: {reason}.' },
+  platform_login_failed: { status: 422, message: 'The platform {address} refused the account {account}.' },
+  platform_answer_invalid: {
+    status: 502,
+    message: 'The platform {address} answered {request} with something unexpected: {reason}.',
+  },
+  platform_permission: {
+    status: 422,
+    message: 'The account {account} may not read {what} on {address}; see the page of this platform.',
+  },
   // storage
   disk_full: { status: 507, message: 'No space is left at {path}.' },
   file_damaged: { status: 500, message: 'The file {path} is damaged: {reason}.' },

@@ -1,0 +1,5 @@
+import type { PlatformKind } from '@ringwall/contracts'
+import type { ConnectorDefinition } from './types.ts'
+
+/** Every connector. A new platform is a folder and a line here. */
+export const connectors: Partial<Record<PlatformKind, ConnectorDefinition>> = {}
