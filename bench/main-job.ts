@@ -1,6 +1,6 @@
 /**
- * Measures Ringwall beside its peers in one run: node bench/run.ts. Needs root, the build, and the packages of the
- * scope `bench` in scripts/system-packages.txt. Writes bench/RESULTS.md.
+ * Measures Ringwall beside its peers in one run: ./ringwall bench main-job. Needs root and the packages of the
+ * scope `bench` in scripts/system-packages.txt.
  */
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -16,10 +16,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { Agent, request } from 'node:https'
-import { cpus, tmpdir, totalmem } from 'node:os'
+import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WebSocket } from 'ws'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { writeSection } from './section.ts'
 
 const root = join(import.meta.dirname, '..')
 const minFiles = 100_000
@@ -321,10 +322,10 @@ try {
   await site.close()
   rmSync(work, { recursive: true, force: true })
 }
-const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? ''}, ${Math.round(totalmem() / 1024 ** 3)} GiB, Node ${process.version}`
-const clamav = execFileSync('clamscan', ['--version']).toString().trim()
-writeFileSync(
-  join(import.meta.dirname, 'RESULTS.md'),
-  `# Results\n\nMade by \`node bench/run.ts\` on ${new Date().toISOString().slice(0, 10)}: ${machine}, ${clamav}. All programs ran on this one machine.\n\n${lines.join('\n')}`,
+writeSection(
+  'main-job',
+  'The main job',
+  [execFileSync('clamscan', ['--version']).toString().trim()],
+  lines.join('\n'),
 )
-say('wrote bench/RESULTS.md')
+say('wrote bench/results/main-job.md')
