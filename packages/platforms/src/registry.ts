@@ -1,5 +1,6 @@
 import type { PlatformKind } from '@ringwall/contracts'
+import { libvirt } from './libvirt/connector.ts'
 import type { ConnectorDefinition } from './types.ts'
 
 /** Every connector. A new platform is a folder and a line here. */
-export const connectors: Partial<Record<PlatformKind, ConnectorDefinition>> = {}
+export const connectors: Partial<Record<PlatformKind, ConnectorDefinition>> = { libvirt }
