@@ -9,6 +9,7 @@ const steps: { name: string; command: string; args: string[] }[] = [
   { name: 'build', command: process.execPath, args: ['scripts/build.ts', '--if-changed'] },
   { name: 'check', command: process.execPath, args: ['scripts/check.ts'] },
   { name: 'unit', command: bin('vitest'), args: ['run'] },
+  { name: 'peers', command: bin('vitest'), args: ['run', '--config', 'tests/peers/vitest.config.ts'] },
   { name: 'e2e', command: bin('vitest'), args: ['run', '--config', 'tests/e2e/vitest.config.ts'] },
 ]
 
