@@ -176,7 +176,10 @@ function createLibvirtConnector(options: ConnectorOptions): Connector {
       inTurn(signal, async () => {
         const connected = await connectAll(signal)
         let objects = 0
-        const onDomain = () => onProgress?.((objects += 1))
+        const onDomain = () => {
+          objects += 1
+          onProgress?.(objects)
+        }
         const lists = await Promise.all(
           connected.map(async (host) => ({
             hostRef: host.record.ref,

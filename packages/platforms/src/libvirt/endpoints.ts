@@ -28,8 +28,9 @@ const defaultSocketPaths = [
 /** The daemons in `address`: `unix://[/path]` or `ssh://[user@]host[:port][/path]`, set apart by commas or white space. Errors: platform_address_invalid. */
 export function parseEndpoints(address: string): Endpoint[] {
   const parts = address.split(/[\s,]+/).filter((part) => part !== '')
+  // An error goes to pages and logs: a password that was typed into an address must not.
   const fail = (part: string, reason: string) =>
-    new AppError('platform_address_invalid', { address: part, reason })
+    new AppError('platform_address_invalid', { address: part.replace(/:[^:/]*@/, '@'), reason })
   if (parts.length === 0) throw fail(address, 'expected unix:///path or ssh://user@host')
   if (parts.length > maxEndpoints) throw fail(address, `more than ${maxEndpoints} hosts`)
   const endpoints = parts.map((part): Endpoint => {

@@ -147,7 +147,8 @@ export function createRpcClient(options: {
     }
   })
   stream.once('error', (cause) => end(new AppError('unavailable', { what: address }, { cause })))
-  stream.once('close', () => end(new AppError('unavailable', { what: address })))
+  for (const name of ['end', 'close'])
+    stream.once(name, () => end(new AppError('unavailable', { what: address })))
 
   function answerInvalid(request: string, cause: unknown): AppError {
     const reason = isAppError(cause, 'message_invalid') ? String(cause.params.problems) : String(cause)

@@ -91,7 +91,8 @@ export async function presentedHostKey(endpoint: SshEndpoint, signal: AbortSigna
     return false
   }
   try {
-    await connectClient(endpoint, {}, refuse, signal)
+    // ssh2 wants a name from the start; the refusal comes before it would be sent.
+    await connectClient(endpoint, { username: 'nobody' }, refuse, signal)
   } catch (error) {
     if (presented !== null) return presented
     throw error
