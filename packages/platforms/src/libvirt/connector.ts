@@ -175,6 +175,9 @@ function createLibvirtConnector(options: ConnectorOptions): Connector {
     list: (signal, onProgress) =>
       inTurn(signal, async () => {
         const connected = await connectAll(signal)
+        // What was told so far is in what the hosts answer now.
+        queue = []
+        isOverflown = false
         let objects = 0
         const onDomain = () => {
           objects += 1
@@ -187,6 +190,10 @@ function createLibvirtConnector(options: ConnectorOptions): Connector {
           })),
         )
         sightings.replace(lists)
+        // A domain may have left one host and come to another between the two answers: only events know it. The
+        // answer to a ping comes after all of them that a host sent before.
+        await Promise.all(connected.map((host) => host.ping(signal)))
+        await digest(queue.splice(0), signal)
         const owners = ownersNow()
         return {
           clusters: [],

@@ -79,7 +79,7 @@ export function createSightings<D>() {
     return subject
   }
 
-  function enter(subject: Subject<D>, hostRef: Ref, phase: Phase, description?: D): void {
+  function note(subject: Subject<D>, hostRef: Ref, phase: Phase, description?: D): void {
     const known = subject.sightings.get(hostRef)
     if (known === undefined || known.phase !== phase) sequence += 1
     subject.sightings.set(hostRef, {
@@ -87,6 +87,10 @@ export function createSightings<D>() {
       description: description ?? known?.description ?? null,
       sequence: known?.phase === phase ? known.sequence : sequence,
     })
+  }
+
+  function enter(subject: Subject<D>, hostRef: Ref, phase: Phase, description?: D): void {
+    note(subject, hostRef, phase, description)
     settle(subject)
   }
 
@@ -135,9 +139,12 @@ export function createSightings<D>() {
         subject.hostRef ??= old?.hostRef ?? null
         const oldSighting = old?.sightings.get(hostRef)
         if (oldSighting !== undefined) subject.sightings.set(hostRef, oldSighting)
-        enter(subject, hostRef, phaseSeen(subject, hostRef, domain.state), domain.description)
+        note(subject, hostRef, phaseSeen(subject, hostRef, domain.state), domain.description)
       }
-      for (const subject of subjects.values()) if (!phasesOf(subject).some(isHere)) subject.hostRef = null
+      for (const subject of subjects.values()) {
+        settle(subject)
+        if (!phasesOf(subject).some(isHere)) subject.hostRef = null
+      }
     },
 
     /** Where a domain is; `gone` when it ended and no host has it; undefined when it was never seen. */
