@@ -155,23 +155,30 @@ export async function startSshd(site: string): Promise<Sshd> {
   mkdirSync(folder, { mode: 0o700 })
   for (const name of ['host', 'user'])
     spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', '', '-f', join(folder, name)])
+  const authorizedKeys = join(folder, 'authorized_keys')
+  const userKey = readFileSync(join(folder, 'user.pub'), 'utf8')
+  writeFileSync(authorizedKeys, `restrict,port-forwarding ${userKey}`)
   const config = join(folder, 'sshd_config')
   const port = await freePort()
   const settings = [
     `Port ${port}`,
     'ListenAddress 127.0.0.1',
     `HostKey ${join(folder, 'host')}`,
-    `AuthorizedKeysFile ${join(folder, 'user.pub')}`,
+    `AuthorizedKeysFile ${authorizedKeys}`,
     `PidFile ${join(folder, 'pid')}`,
     'PasswordAuthentication no',
     'KbdInteractiveAuthentication no',
     'UsePAM no',
     'StrictModes no',
+    // What docs/platforms/libvirt.md advises.
+    'AllowTcpForwarding no',
+    'AllowStreamLocalForwarding local',
+    'PermitTTY no',
     'LogLevel VERBOSE',
   ]
   writeFileSync(config, settings.map((line) => `${line}\n`).join(''))
   const owner = { uid: idOf('-u'), gid: idOf('-g') }
-  for (const name of ['', 'host', 'host.pub', 'user.pub', 'sshd_config'])
+  for (const name of ['', 'host', 'host.pub', 'authorized_keys', 'sshd_config'])
     chownSync(join(folder, name), owner.uid, owner.gid)
   const { child, log } = loggedChild('/usr/sbin/sshd', ['-D', '-e', '-f', config], { cwd: folder, ...owner })
   await eventually('sshd', () => log().includes('Server listening') || child.exitCode !== null, log)
