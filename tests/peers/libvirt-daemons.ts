@@ -171,7 +171,7 @@ export async function startSshd(site: string): Promise<Sshd> {
     'UsePAM no',
     'StrictModes no',
     // What docs/platforms/libvirt.md advises.
-    'AllowTcpForwarding no',
+    'AllowTcpForwarding local',
     'AllowStreamLocalForwarding local',
     'PermitTTY no',
     'LogLevel VERBOSE',

@@ -35,14 +35,15 @@ export function parseDomainXml(xml: string): DomainDescription {
   const macs = elementsAt(domain, 'devices', 'interface', 'mac').flatMap(
     ({ attributes }) => normaliseMac(attributes.address) ?? [],
   )
-  return {
+  // Its strings are slices of the XML and would keep all of it in memory; a clone's are not.
+  return structuredClone({
     uuid,
     name,
     smbiosUuid: sysinfoUuid(domain) ?? uuid,
     macs: [...new Set(macs)],
     disks: elementsAt(domain, 'devices', 'disk').flatMap(parseDisk),
     guestOs: guestOsOf(domain),
-  }
+  })
 }
 
 function sysinfoUuid(domain: XmlElement): string | null {
