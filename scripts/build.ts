@@ -73,7 +73,7 @@ async function buildProgram(name: string, entry: string): Promise<void> {
     metafile: true,
     logLevel: 'warning',
     // Native, or looks its own files up at run time.
-    external: ['@litko/yara-x', '@fastify/swagger-ui', '@fastify/swagger', 'pg-native', 'esbuild'],
+    external: ['@litko/yara-x', '@fastify/swagger-ui', '@fastify/swagger', 'pg-native', 'esbuild', 'ssh2'],
     define: {
       'process.env.RINGWALL_VERSION': JSON.stringify(version),
       'process.env.WS_NO_BUFFER_UTIL': '"1"',
