@@ -19,11 +19,13 @@ import { join } from 'node:path'
 const account = 'daemon'
 const readyMs = 60_000
 
-/** The programs that are missing here; empty when the peers can run. */
+/** What is missing here; empty when the peers can run. */
 export function missingPrograms(...names: string[]): string[] {
   const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/bin']
   const missing = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))))
-  return process.getuid?.() === 0 ? missing : [...missing, 'root (to become another account)']
+  if (process.getuid?.() !== 0) return [...missing, 'root (to become another account)']
+  const canRename = spawnSync('unshare', ['-u', 'true'], { stdio: 'ignore' }).status === 0
+  return canRename ? missing : [...missing, 'UTS namespaces (to give each daemon a host name)']
 }
 
 function idOf(option: '-u' | '-g'): number {

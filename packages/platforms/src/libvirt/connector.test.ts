@@ -11,6 +11,7 @@ const uuidB = '00000000-0000-4000-8000-00000000000b'
 const on = { state: 1, reason: 1 }
 const paused = { state: 3, reason: 2 }
 const vm = (state = on): FakeDomain => ({ name: 'vm', uuid: '6f1c2d5e-1111-4222-8333-444455556666', state })
+const connectOpen = 1
 const listAllDomains = 273
 const domainGetXmlDesc = 14
 
@@ -141,6 +142,21 @@ describe('libvirt connector', () => {
     const connector = open([a.address])
     await expect(connector.list(never)).rejects.toMatchObject({ code: 'unavailable' })
     expect((await connector.list(never)).machines).toHaveLength(1)
+  })
+
+  it('keeps its connections when the signal of the call that made them is aborted later', async () => {
+    const a = await daemon('kvm-a', uuidA)
+    a.set(vm())
+    const connector = open([a.address])
+    const controller = new AbortController()
+    await connector.check(controller.signal)
+    controller.abort()
+    expect((await connector.list(never)).machines).toHaveLength(1)
+    expect(a.heard.filter((procedure) => procedure === connectOpen)).toHaveLength(1)
+    await expect(connector.list(controller.signal)).rejects.toMatchObject({ code: 'aborted' })
+    await expect(connector.watch(controller.signal)[Symbol.asyncIterator]().next()).rejects.toMatchObject({
+      code: 'aborted',
+    })
   })
 
   it('refuses two hosts with one uuid, and daemons that want SASL; polkit is asked', async () => {

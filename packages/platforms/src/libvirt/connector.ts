@@ -98,11 +98,13 @@ function createLibvirtConnector(options: ConnectorOptions): Connector {
     const isTime = () => queue.length > 0 || isOverflown || endedHost() !== null
     if (isTime()) return true
     const { promise, resolve } = Promise.withResolvers<void>()
+    const onAbort = () => resolve()
     const idle = setTimeout(resolve, idleMs)
-    signal.addEventListener('abort', () => resolve(), { once: true })
+    signal.addEventListener('abort', onAbort, { once: true })
     wake = resolve
     await promise
     clearTimeout(idle)
+    signal.removeEventListener('abort', onAbort)
     if (signal.aborted) throw new AppError('aborted')
     return isTime()
   }

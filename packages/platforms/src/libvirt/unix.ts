@@ -32,9 +32,15 @@ export async function connectUnix(endpoint: UnixEndpoint, signal: AbortSignal): 
 
 function connectSocket(path: string, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ path, signal })
+    if (signal.aborted) return reject(new AppError('aborted'))
+    const socket = connect({ path })
+    // Not the signal option of `connect`: that would end the connection long after it was made.
+    const onAbort = () => socket.destroy(new AppError('aborted'))
+    signal.addEventListener('abort', onAbort, { once: true })
+    socket.once('close', () => signal.removeEventListener('abort', onAbort))
     socket.once('error', reject)
     socket.once('connect', () => {
+      signal.removeEventListener('abort', onAbort)
       socket.off('error', reject)
       resolve(socket)
     })
