@@ -1,6 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Agent, request as httpsRequest } from 'node:https'
 import { isIP } from 'node:net'
+import { StringDecoder } from 'node:string_decoder'
 import { connect } from 'node:tls'
 import { AppError } from '@ringwall/contracts'
 import { type Clock, sleep, TokenBucket } from '@ringwall/runtime'
@@ -20,6 +21,8 @@ export type HttpRequest = {
   signal: AbortSignal
   /** What the recorder calls it; null keeps the exchange out of recordings (sign-ins). */
   recordAs?: string | null
+  /** Takes the body of any status piece by piece, and leaves none in the answer; what it throws ends the exchange. */
+  consume?: (text: string, status: number) => void
 }
 export type HttpAnswer = { status: number; headers: IncomingHttpHeaders; body: string }
 export type PinnedHttp = { send: (request: HttpRequest) => Promise<HttpAnswer>; close: () => void }
@@ -73,7 +76,7 @@ export function createPinnedHttp(options: {
   }
 
   function exchange(request: HttpRequest): Promise<HttpAnswer> {
-    const { method, path, headers = {}, body, timeoutMs = 60_000, signal } = request
+    const { method, path, headers = {}, body, timeoutMs = 60_000, signal, consume } = request
     return new Promise((resolve, reject) => {
       const fail = (cause: unknown) => {
         if (cause instanceof AppError) return reject(cause)
@@ -96,22 +99,31 @@ export function createPinnedHttp(options: {
       call.once('close', () => clearTimeout(deadline))
       call.once('error', fail)
       call.once('response', (response) => {
+        const status = response.statusCode ?? 0
         const chunks: Buffer[] = []
+        const decoder = new StringDecoder()
         let receivedBytes = 0
-        response.on('data', (chunk: Buffer) => {
+        const take = (chunk: Buffer) => {
           receivedBytes += chunk.length
-          if (receivedBytes > maxBodyBytes)
-            call.destroy(new AppError('body_too_large', { maxBytes: maxBodyBytes }))
-          else chunks.push(chunk)
+          if (receivedBytes > maxBodyBytes) throw new AppError('body_too_large', { maxBytes: maxBodyBytes })
+          if (consume === undefined) chunks.push(chunk)
+          else consume(decoder.write(chunk), status)
+        }
+        const end = (error: unknown) => {
+          fail(error)
+          call.destroy()
+        }
+        response.on('data', (chunk: Buffer) => {
+          try {
+            take(chunk)
+          } catch (error) {
+            end(error)
+          }
         })
         response.once('error', fail)
-        response.once('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: Buffer.concat(chunks).toString(),
-          }),
-        )
+        response.once('end', () => {
+          resolve({ status, headers: response.headers, body: Buffer.concat(chunks).toString() })
+        })
       })
       call.end(body)
     })
@@ -120,14 +132,17 @@ export function createPinnedHttp(options: {
   return {
     send: async (request) => {
       for (let waitMs = bucket.take(); waitMs > 0; waitMs = bucket.take()) await sleep(waitMs, request.signal)
-      const answer = await exchange(request)
-      if (request.recordAs !== null)
-        recorder?.record({
-          request: request.recordAs ?? `${request.method} ${request.path}`,
-          status: answer.status,
-          body: answer.body,
-        })
-      return answer
+      if (recorder === undefined || request.recordAs === null) return await exchange(request)
+      const { consume, ...whole } = request
+      const answer = await exchange(whole)
+      recorder.record({
+        request: request.recordAs ?? `${request.method} ${request.path}`,
+        status: answer.status,
+        body: answer.body,
+      })
+      if (consume === undefined) return answer
+      consume(answer.body, answer.status)
+      return { ...answer, body: '' }
     },
     close: () => agent.destroy(),
   }
