@@ -7,7 +7,6 @@ export default defineConfig({
     include: ['**/*.test.ts'],
     pool: 'forks',
     fileParallelism: false,
-    passWithNoTests: true,
     testTimeout: 180_000,
     hookTimeout: 300_000,
   },

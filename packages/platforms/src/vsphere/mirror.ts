@@ -39,14 +39,14 @@ export function createMirror(copies: Pick<CopyEvents, 'parentOf'>): Mirror {
     if (!machines.has(id)) newcomers.add(id)
     const facts = (kind === 'modify' ? machines.get(id) : undefined) ?? emptyMachineFacts()
     updateMachineFacts(facts, changes)
-    machines.set(id, facts)
+    machines.set(id, detached(facts))
   }
 
   function applyHost({ kind, object: { id }, changes }: ObjectUpdate): void {
     const clusterBefore = hosts.get(id)?.clusterRef
     const facts = (kind === 'modify' ? hosts.get(id) : undefined) ?? emptyHostFacts()
     updateHostFacts(facts, changes)
-    hosts.set(id, facts)
+    hosts.set(id, detached(facts))
     if (facts.clusterRef === clusterBefore) return
     for (const [ref, { hostRef }] of machines) if (hostRef === id) touched.add(ref)
   }
@@ -132,4 +132,9 @@ export function createMirror(copies: Pick<CopyEvents, 'parentOf'>): Mirror {
     },
     size: () => machines.size + hosts.size + clusters.size,
   }
+}
+
+/** A copy whose strings are its own: cut out of an answer, they keep all of it in memory. */
+function detached<Facts>(facts: Facts): Facts {
+  return JSON.parse(JSON.stringify(facts))
 }

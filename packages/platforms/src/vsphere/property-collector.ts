@@ -151,7 +151,7 @@ function filterSpec(view: ManagedObject, paths: PropertyPaths): string {
 }
 
 /** An `ObjectUpdate`: `changeSet` items without `val`, and removals of any kind, leave the property unset. */
-function toUpdate(element: XmlElement): ObjectUpdate {
+export function toUpdate(element: XmlElement): ObjectUpdate {
   const kind = textOf(element, 'kind')
   const object = toRef(childrenOf(element, 'obj')[0])
   if (object === undefined || (kind !== 'enter' && kind !== 'modify' && kind !== 'leave'))
