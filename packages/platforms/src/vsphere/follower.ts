@@ -37,11 +37,15 @@ export async function openFollower(deps: {
   const unexplained = new Map<Ref, number>()
   let rereadAtMs = clock.monotonicMs() + rereadMs
 
-  async function poll(maxWaitSeconds: number, signal: AbortSignal): Promise<void> {
+  async function poll(
+    maxWaitSeconds: number,
+    signal: AbortSignal,
+    onPage?: (objects: number) => void,
+  ): Promise<void> {
     let waitSeconds = maxWaitSeconds
     for (;;) {
       const { hasMore } = await stream.wait({ maxWaitSeconds: waitSeconds, signal, onUpdate: mirror.apply })
-      onProgress?.(mirror.size())
+      onPage?.(mirror.size())
       if (!hasMore) return
       waitSeconds = 0
     }
@@ -69,7 +73,7 @@ export async function openFollower(deps: {
   }
 
   try {
-    await poll(0, deps.signal)
+    await poll(0, deps.signal, onProgress)
     await copies.refresh(deps.signal)
     const follower: Follower = {
       destroy: stream.destroy,

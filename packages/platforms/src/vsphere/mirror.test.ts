@@ -111,6 +111,13 @@ describe('the mirror of a vCenter', () => {
     expect(mirror.takeChanges()).toEqual([])
   })
 
+  it('makes no machine of a property that was read before the machine entered', () => {
+    const mirror = filled()
+    mirror.inventory()
+    mirror.apply(modify('vm-99', 'config.template', 'true'))
+    expect(mirror.takeChanges()).toEqual([])
+  })
+
   it('tells the machines of a host whose cluster changed', () => {
     const mirror = filled()
     mirror.inventory()

@@ -36,8 +36,11 @@ export function createMirror(copies: Pick<CopyEvents, 'parentOf'>): Mirror {
   const newcomers = new Set<Ref>()
 
   function applyMachine({ kind, object: { id }, changes }: ObjectUpdate): void {
-    if (!machines.has(id)) newcomers.add(id)
-    const facts = (kind === 'modify' ? machines.get(id) : undefined) ?? emptyMachineFacts()
+    const known = machines.get(id)
+    // Read on the side before its `enter` came: half a machine.
+    if (kind === 'modify' && known === undefined) return
+    if (known === undefined) newcomers.add(id)
+    const facts = kind === 'modify' && known !== undefined ? known : emptyMachineFacts()
     updateMachineFacts(facts, changes)
     machines.set(id, detached(facts))
   }

@@ -140,12 +140,11 @@ export function createSession(options: { soap: Soap; credentials: PlatformCreden
   }
 }
 
+const lostFaults = new Set(['NotAuthenticated', 'ManagedObjectNotFound', 'InvalidCollectorVersion'])
+
 /** Whether an error says that the session, or what was made in it, is no longer there. */
 export function isLost(error: unknown): boolean {
-  return (
-    error instanceof SoapFault &&
-    (error.fault === 'NotAuthenticated' || error.fault === 'ManagedObjectNotFound')
-  )
+  return error instanceof SoapFault && lostFaults.has(error.fault)
 }
 
 /** The result of work that others wait for too; aborted as soon as the signal says so. */

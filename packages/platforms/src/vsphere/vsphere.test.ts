@@ -121,7 +121,7 @@ describe('a watch', () => {
       changes.push(...batch)
       stopping.abort()
     }
-    expect(changes).toEqual([{ type: 'resync', reason: 'the platform was not listed before' }])
+    expect(changes).toEqual([{ type: 'resync', reason: 'what happened before this watch is not known' }])
     expect(calls.slice(-3)).toEqual(['CancelWaitForUpdates', 'DestroyPropertyCollector', 'DestroyView'])
   })
 })

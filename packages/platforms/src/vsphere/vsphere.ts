@@ -69,7 +69,7 @@ function createVsphereConnector(options: ConnectorOptions): Connector {
       watches += 1
       let follower = handedOver
       handedOver = undefined
-      let reason = 'the platform was not listed before'
+      let reason = 'what happened before this watch is not known'
       let losses = 0
       try {
         while (!signal.aborted) {
