@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import type { Exchange } from '../recorder.ts'
 import type { Change } from '../types.ts'
 import { emptyServer, type SoapHandler, startSoapServer } from './testing/soap-server.ts'
 
@@ -123,6 +124,29 @@ describe('a watch', () => {
     }
     expect(changes).toEqual([{ type: 'resync', reason: 'what happened before this watch is not known' }])
     expect(calls.slice(-3)).toEqual(['CancelWaitForUpdates', 'DestroyPropertyCollector', 'DestroyView'])
+  })
+})
+
+describe('a recording', () => {
+  it('has the answers as they came, and no sign-in', async () => {
+    const exchanges: Exchange[] = []
+    const { connector, stop: stopServer } = await startSoapServer(
+      { ...emptyServer, WaitForUpdatesEx: () => ({ response: page('1', ['vm-1']) }) },
+      { record: (exchange) => exchanges.push(exchange) },
+    )
+    stop = stopServer
+    expect((await connector.list(signal())).machines).toHaveLength(1)
+    expect(exchanges.map(({ request }) => request)).toEqual([
+      'RetrieveServiceContent',
+      'CreateContainerView',
+      'CreatePropertyCollector',
+      'CreateFilter',
+      'WaitForUpdatesEx',
+    ])
+    expect(exchanges.at(-1)).toMatchObject({
+      status: 200,
+      body: expect.stringContaining(page('1', ['vm-1'])),
+    })
   })
 })
 

@@ -1,6 +1,7 @@
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createCa, silentLogger, systemClock } from '@ringwall/runtime'
+import type { Recorder } from '../../recorder.ts'
 import type { Connector } from '../../types.ts'
 import { vsphere } from '../vsphere.ts'
 
@@ -38,7 +39,10 @@ export const emptyServer: Record<string, SoapHandler> = {
 }
 
 /** A server on TLS that answers as told, a connector for it, and the methods that were called. */
-export async function startSoapServer(handlers: Record<string, SoapHandler>): Promise<{
+export async function startSoapServer(
+  handlers: Record<string, SoapHandler>,
+  recorder?: Recorder,
+): Promise<{
   connector: Connector
   calls: string[]
   stop: () => Promise<void>
@@ -73,7 +77,7 @@ export async function startSoapServer(handlers: Record<string, SoapHandler>): Pr
     requestsPerSecond: 1000,
     clock: systemClock,
     logger: silentLogger,
-    recorder: undefined,
+    recorder,
   })
   return {
     connector,
