@@ -51,6 +51,11 @@ const keep = async (name: string) => {
 }
 /** Nothing may stick out of the window. */
 const overflowPx = async () => await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
+/** Columns that a person would have to scroll for, by the name of their table. */
+const cutTables = async () =>
+  await page.evaluate(`[...document.querySelectorAll('.ant-table-content')]
+    .filter((table) => table.scrollWidth > table.clientWidth + 1)
+    .map((table) => table.closest('[aria-label]')?.getAttribute('aria-label') ?? table.textContent.slice(0, 60))`)
 
 describe('the console', () => {
   it('asks for an own password at the first sign-in', async () => {
@@ -118,6 +123,7 @@ describe('the console', () => {
       await open(path)
       await page.getByRole('heading', { level: 1 }).waitFor()
       expect(await overflowPx()).toBeLessThanOrEqual(0)
+      expect(await cutTables()).toEqual([])
     }
     await page.setViewportSize({ width: 1280, height: 800 })
     await page.waitForTimeout(300)

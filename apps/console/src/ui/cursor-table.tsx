@@ -70,7 +70,7 @@ export function CursorTable<T extends object>({
         rowKey={rowKey}
         loading={page === undefined}
         pagination={false}
-        scroll={{ x: 'max-content' }}
+        scroll={{ x: true }}
         locale={{ emptyText: page === undefined ? ' ' : empty }}
         {...(selection
           ? {
