@@ -81,8 +81,10 @@ export function createPinnedHttp(options: {
       const fail = (cause: unknown) => {
         if (cause instanceof AppError) return reject(cause)
         if (signal.aborted) return reject(new AppError('aborted'))
-        reject(new AppError('unavailable', { what: address }, { cause }))
+        reject(new AppError('unavailable', { what: address }, { cause: isUnanswered() ? staleConnection : cause }))
       }
+      let isAnswered = false
+      const isUnanswered = () => call.reusedSocket && !isAnswered
       const call = httpsRequest({
         host,
         port,
@@ -99,6 +101,7 @@ export function createPinnedHttp(options: {
       call.once('close', () => clearTimeout(deadline))
       call.once('error', fail)
       call.once('response', (response) => {
+        isAnswered = true
         const status = response.statusCode ?? 0
         const chunks: Buffer[] = []
         const decoder = new StringDecoder()
@@ -129,12 +132,22 @@ export function createPinnedHttp(options: {
     })
   }
 
+  /** A server may close an idle connection in the moment we use it again; reading twice changes nothing. */
+  async function exchangeAgainIfStale(request: HttpRequest): Promise<HttpAnswer> {
+    try {
+      return await exchange(request)
+    } catch (error) {
+      if (request.method !== 'GET' || !isStaleConnection(error)) throw error
+      return await exchange(request)
+    }
+  }
+
   return {
     send: async (request) => {
       for (let waitMs = bucket.take(); waitMs > 0; waitMs = bucket.take()) await sleep(waitMs, request.signal)
-      if (recorder === undefined || request.recordAs === null) return await exchange(request)
+      if (recorder === undefined || request.recordAs === null) return await exchangeAgainIfStale(request)
       const { consume, ...whole } = request
-      const answer = await exchange(whole)
+      const answer = await exchangeAgainIfStale(whole)
       recorder.record({
         request: request.recordAs ?? `${request.method} ${request.path}`,
         status: answer.status,
@@ -146,6 +159,12 @@ export function createPinnedHttp(options: {
     },
     close: () => agent.destroy(),
   }
+}
+
+const staleConnection = new Error('the server closed a connection that was kept open')
+
+function isStaleConnection(error: unknown): boolean {
+  return error instanceof AppError && error.cause === staleConnection
 }
 
 function fingerprintOf(colonHex: string | undefined): string {
