@@ -81,7 +81,9 @@ export function createPinnedHttp(options: {
       const fail = (cause: unknown) => {
         if (cause instanceof AppError) return reject(cause)
         if (signal.aborted) return reject(new AppError('aborted'))
-        reject(new AppError('unavailable', { what: address }, { cause: isUnanswered() ? staleConnection : cause }))
+        reject(
+          new AppError('unavailable', { what: address }, { cause: isUnanswered() ? staleConnection : cause }),
+        )
       }
       let isAnswered = false
       const isUnanswered = () => call.reusedSocket && !isAnswered

@@ -32,15 +32,36 @@ describe('XML of platforms', () => {
     const bomb = '<!DOCTYPE a [<!ENTITY b "cccc">]><a>&b;</a>'
     expect(codeOf(() => parseXml(bomb, source))).toBe('platform_answer_invalid')
     const budget = { maxDepth: 3, maxElements: 5, maxChars: 1000 }
-    expect(codeOf(() => parseXml('<a><b><c><d/></c></b></a>', source, budget))).toBe('platform_answer_invalid')
-    expect(codeOf(() => parseXml(`<a>${'<b/>'.repeat(5)}</a>`, source, budget))).toBe('platform_answer_invalid')
-    expect(codeOf(() => parseXml(`<a>${' '.repeat(1000)}</a>`, source, budget))).toBe('platform_answer_invalid')
+    expect(codeOf(() => parseXml('<a><b><c><d/></c></b></a>', source, budget))).toBe(
+      'platform_answer_invalid',
+    )
+    expect(codeOf(() => parseXml(`<a>${'<b/>'.repeat(5)}</a>`, source, budget))).toBe(
+      'platform_answer_invalid',
+    )
+    expect(codeOf(() => parseXml(`<a>${' '.repeat(1000)}</a>`, source, budget))).toBe(
+      'platform_answer_invalid',
+    )
     expect(parseXml('<a><b><c/></b></a>', source, budget).name).toBe('a')
   })
 
   it('answers a tree or one clear error for anything', () => {
     const piece = fc.oneof(
-      fc.constantFrom('<', '>', '</', '/>', '<a>', '</a>', '<a b="', '"', '&', '&lt;', '<![CDATA[', ']]>', '<!--', '<?'),
+      fc.constantFrom(
+        '<',
+        '>',
+        '</',
+        '/>',
+        '<a>',
+        '</a>',
+        '<a b="',
+        '"',
+        '&',
+        '&lt;',
+        '<![CDATA[',
+        ']]>',
+        '<!--',
+        '<?',
+      ),
       fc.string({ maxLength: 8 }),
     )
     fc.assert(

@@ -87,6 +87,12 @@ export function textAt(element: XmlElement | undefined, ...path: string[]): stri
 
 /** Text for use in an element or a quoted attribute. */
 export function escapeXml(text: string): string {
-  const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&apos;' }
+  const entities: Record<string, string> = {
+    '&': '&amp;',
+    '<': '&lt;',
+    '>': '&gt;',
+    '"': '&quot;',
+    "'": '&apos;',
+  }
   return text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
 }
