@@ -1,3 +1,4 @@
+export { type Capture, capture, captureSchema } from './capture.ts'
 export {
   createPinnedHttp,
   type HttpAnswer,
@@ -8,4 +9,8 @@ export {
 export { normaliseMac, normaliseUuid, swapUuid } from './normalise.ts'
 export type { Exchange, Recorder } from './recorder.ts'
 export { connectors } from './registry.ts'
+export { type OvirtSimulator, startOvirtSimulator } from './simulators/ovirt.ts'
+export { type ProxmoxSimulator, startProxmoxSimulator } from './simulators/proxmox.ts'
+export { createReplay, startReplayServer } from './simulators/replay.ts'
+export { createDataCentre, type DataCentre } from './simulators/state.ts'
 export type * from './types.ts'
