@@ -48,28 +48,49 @@ export function createSanitiser(options: {
     createHmac('sha256', key).update(`${label}\0${input}`).digest('hex')
   const secrets = [...options.secrets].filter((secret) => secret.length > 0).flatMap(encodingsOf)
   const pseudonyms = new Map<string, string>()
+  /** Lengths of the known names by their first token, the longest first. */
+  const lengths = new Map<string, number[]>()
   for (const name of options.names) learn(name)
-  let namePattern: RegExp | undefined
 
   /** A name by which hosts are reached keeps being one: only letters, digits and dashes. */
   function learn(name: string): string {
     const known = pseudonyms.get(name)
     if (known !== undefined) return known
     const pseudonym = `name-${digest('name', name).slice(0, 10)}`
-    if (name.trim().length >= minNameLength && isIP(name) === 0 && !/^\d+$/.test(name)) {
-      pseudonyms.set(name, pseudonym)
-      namePattern = undefined
+    if (name.trim().length < minNameLength || isIP(name) !== 0 || /^\d+$/.test(name)) return pseudonym
+    for (const spelling of new Set([name, encodeURIComponent(name)])) {
+      pseudonyms.set(spelling, pseudonym)
+      const first = tokensOf(spelling).next().value?.[0] ?? ''
+      const others = lengths.get(first) ?? []
+      if (!others.includes(spelling.length))
+        lengths.set(
+          first,
+          [...others, spelling.length].sort((left, right) => right - left),
+        )
     }
     return pseudonym
   }
 
+  /** Names are found as whole words: `web-1` is not in `web-10`. */
   function withoutNames(text: string): string {
-    if (pseudonyms.size === 0) return text
-    namePattern ??= patternOf([...pseudonyms.keys()].flatMap((name) => [name, encodeURIComponent(name)]))
-    return text.replace(
-      namePattern,
-      (found) => pseudonyms.get(found) ?? pseudonyms.get(decodedOf(found)) ?? found,
-    )
+    let output = ''
+    let copiedTo = 0
+    for (const token of tokensOf(text)) {
+      if (token.index < copiedTo) continue
+      for (const length of lengths.get(token[0]) ?? []) {
+        const found = text.slice(token.index, token.index + length)
+        const pseudonym = pseudonyms.get(found)
+        if (
+          pseudonym === undefined ||
+          /\w\w/.test(text.slice(token.index + length - 1, token.index + length + 1))
+        )
+          continue
+        output += text.slice(copiedTo, token.index) + pseudonym
+        copiedTo = token.index + length
+        break
+      }
+    }
+    return output + text.slice(copiedTo)
   }
 
   function hexLike(found: string, label: string): string {
@@ -187,19 +208,8 @@ function unescapeXml(text: string): string {
   })
 }
 
-/** Names as whole words, the longest first: `web-1` must not be found in `web-10`. */
-function patternOf(names: string[]): RegExp {
-  const escaped = [...new Set(names)].sort((a, b) => b.length - a.length).map((name) => RegExp.escape(name))
-  return new RegExp(`(?<![\\p{L}\\p{N}_])(?:${escaped.join('|')})(?![\\p{L}\\p{N}_])`, 'gu')
-}
-
-function decodedOf(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return text
-  }
-}
+/** Words of ASCII, and every other character alone: Chinese is written without spaces. */
+const tokensOf = (text: string) => text.matchAll(/\w+|\W/gu)
 
 function encodingsOf(secret: string): string[] {
   const form = new URLSearchParams({ v: secret }).toString().slice(2)
