@@ -19,7 +19,7 @@ const accountField = /^(?:user|user_?name|ciuser|email|owner|creator)$/i
 const wordField =
   /^(?:status|state|type|power_?state|version|full_version|product|level|format|ostype|severity|code)$/i
 
-const uuidPattern = /(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])/gi
+const uuidPattern = /(?<![0-9a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f])/gi
 /** MACs, and longer runs such as fingerprints of certificates. */
 const byteRunPattern = /(?<![0-9a-f:-])[0-9a-f]{2}([:-])(?:[0-9a-f]{2}\1){4,}[0-9a-f]{2}(?![0-9a-f:-])/gi
 const ipv4Pattern = /(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])/g

@@ -70,6 +70,15 @@ describe('guest configurations of Proxmox VE', () => {
     expect(disksOf({ scsi0: 'file=ssd:vm-1-disk-0,size=1G' })).toMatchObject([{ storage: 'ssd' }])
   })
 
+  it('does not depend on the order of the keys', () => {
+    const nics = {
+      net10: 'virtio=02:00:00:00:00:0A',
+      net2: 'virtio=02:00:00:00:00:02',
+      net0: 'virtio=02:00:00:00:00:01',
+    }
+    expect(macsOf(nics)).toEqual(['02:00:00:00:00:01', '02:00:00:00:00:02', '02:00:00:00:00:0a'])
+  })
+
   it('reads the rest as the manual writes it', () => {
     expect(smbiosUuidOf({ smbios1: 'base64=1,uuid=F99C0A2D-0B93-4795-92BC-6EFA08506B25' })).toBe(
       'f99c0a2d-0b93-4795-92bc-6efa08506b25',

@@ -7,6 +7,7 @@ import { normaliseMac, normaliseUuid } from '../normalise.ts'
 export type GuestConfig = Record<string, unknown>
 export type GuestDisk = { key: string; storage: string; volume: string }
 
+const keyOrder = new Intl.Collator('en', { numeric: true })
 const nicKey = /^net\d+$/
 /** Disks of machines (qm.conf) and volumes of containers (pct.conf). `unused0` and the like are attached to nothing. */
 const diskKey = /^(?:(?:ide|sata|scsi|virtio|efidisk|tpmstate|mp)\d+|rootfs)$/
@@ -22,10 +23,13 @@ export function parseProperties(text: string): Map<string, string> {
   return new Map(pairs)
 }
 
+/** In the order of the keys: Proxmox answers them in another order each time. */
 function entriesOf(config: GuestConfig, pattern: RegExp): [string, string][] {
-  return Object.entries(config).flatMap(([key, value]): [string, string][] =>
-    pattern.test(key) && typeof value === 'string' ? [[key, value]] : [],
-  )
+  return Object.entries(config)
+    .flatMap(([key, value]): [string, string][] =>
+      pattern.test(key) && typeof value === 'string' ? [[key, value]] : [],
+    )
+    .sort(([left], [right]) => keyOrder.compare(left, right))
 }
 
 /** MACs of all network cards: `virtio=BC:24:…,bridge=vmbr0` of a machine, `name=eth0,hwaddr=BC:24:…` of a container. */

@@ -6,7 +6,6 @@ import { AppError } from '@ringwall/contracts'
 import { sleep } from '@ringwall/runtime'
 import { mapConcurrent } from '../concurrent.ts'
 import { parseHttpsAddress, presentedFingerprint } from '../http.ts'
-import { normaliseMac } from '../normalise.ts'
 import type {
   Change,
   Connector,
@@ -16,22 +15,21 @@ import type {
   Inventory,
 } from '../types.ts'
 import { createProxmoxClient, defaultPort, type ProxmoxClient } from './client.ts'
-import { fixedAddressesOf, type GuestConfig, hasAgent, macsOf } from './config.ts'
+import type { GuestConfig } from './config.ts'
 import {
-  clusterRef,
-  createLineage,
-  fingerprintOfRow,
-  type Guest,
-  guestsOf,
-  hostOf,
-  machineOf,
-} from './records.ts'
+  concurrentReads,
+  notThere,
+  optional,
+  privilegesOf,
+  readAddresses,
+  readCloneTasks,
+  readHosts,
+  requireGuestRights,
+} from './reads.ts'
+import { createLineage, fingerprintOfRow, type Guest, guestsOf, machineOf } from './records.ts'
 import {
-  agentInterfacesSchema,
   certificatesSchema,
   configSchema,
-  containerInterfacesSchema,
-  permissionsSchema,
   type ResourceRow,
   resourcesSchema,
   statusSchema,
@@ -41,17 +39,10 @@ import {
 } from './schemas.ts'
 
 const pollMs = 2_000
-const concurrentReads = 8
 /** Guests move while they are listed; a list that finds one elsewhere this often gives up. */
 const listTries = 3
 /** A guest that this many polls in a row do not show may be gone. */
 const pollsUntilGone = 2
-/** What a node says of a guest that it does not have (any more), and its proxy of a node that it cannot reach. */
-const notThere = [404, 500, 595, 596]
-/** No agent in the guest, none running, or no right to ask it: addresses stay unknown. */
-const noAgent = [403, 404, 500, 501, 595, 596]
-/** Not in this version, or not for this account. */
-const optional = [403, 404, 501]
 
 type KnownGuest = {
   guest: Guest
@@ -241,97 +232,6 @@ function hostChanges(state: Known, rows: ResourceRow[]): Change[] {
     state.hosts.set(row.node, host)
     return [{ type: 'host', host }]
   })
-}
-
-async function readHosts(client: ProxmoxClient, signal: AbortSignal) {
-  const status = await client.read('/cluster/status', statusSchema, signal)
-  const cluster = status.find(({ type }) => type === 'cluster')
-  const nodes = status.filter(({ type, name }) => type === 'node' && name !== undefined)
-  const hosts = await mapConcurrent(nodes, concurrentReads, signal, async ({ name = '', ip, online }) => {
-    const isOnline = online === true
-    const path = `/nodes/${encodeURIComponent(name)}/version`
-    const version = isOnline
-      ? await client.readUnless([...optional, ...notThere], path, versionSchema, signal)
-      : undefined
-    const facts = {
-      isOnline,
-      address: ip ?? null,
-      version: version?.version ?? null,
-      hasCluster: cluster !== undefined,
-    }
-    return hostOf(name, facts)
-  })
-  return {
-    hosts: new Map(hosts.map((host) => [host.name, host])),
-    clusters: cluster === undefined ? [] : [{ ref: clusterRef, name: cluster.name ?? clusterRef }],
-  }
-}
-
-/** Clone tasks that the nodes still remember; without Sys.Audit only the account's own, and lineage knows less. */
-async function readCloneTasks(
-  client: ProxmoxClient,
-  hosts: Map<string, HostRecord>,
-  signal: AbortSignal,
-): Promise<TaskRow[]> {
-  const online = [...hosts.values()].filter(({ state }) => state === 'up')
-  const lists = await mapConcurrent(online, concurrentReads, signal, ({ name }) => {
-    const path = `/nodes/${encodeURIComponent(name)}/tasks?typefilter=qmclone&limit=1000`
-    return client.readUnless([...optional, ...notThere], path, tasksSchema, signal)
-  })
-  return lists.flatMap((tasks) => tasks ?? []).filter(({ type }) => type === 'qmclone')
-}
-
-/** Addresses that the guest reports for its own network cards; bridges of containers inside it stay out. */
-async function readAddresses(
-  client: ProxmoxClient,
-  path: string,
-  type: string,
-  isRunning: boolean,
-  config: GuestConfig,
-  signal: AbortSignal,
-): Promise<string[]> {
-  const macs = new Set(macsOf(config))
-  const isOwn = (mac: string | undefined) => macs.has(normaliseMac(mac) ?? '')
-  if (type === 'lxc') {
-    const interfaces = isRunning
-      ? await client.readUnless(noAgent, `${path}/interfaces`, containerInterfacesSchema, signal)
-      : null
-    const reported = (interfaces ?? [])
-      .filter(({ hwaddr }) => isOwn(hwaddr))
-      .flatMap(({ inet, inet6 }) => [inet, inet6])
-      .flatMap((address) => address?.split('/')[0] ?? [])
-    return [...new Set([...fixedAddressesOf(config), ...reported])]
-  }
-  if (!isRunning || !hasAgent(config)) return []
-  const answer = await client.readUnless(
-    noAgent,
-    `${path}/agent/network-get-interfaces`,
-    agentInterfacesSchema,
-    signal,
-  )
-  const reported = (answer?.result ?? [])
-    .filter((nic) => isOwn(nic['hardware-address']))
-    .flatMap((nic) => (nic['ip-addresses'] ?? []).map((address) => address['ip-address']))
-  return [...new Set(reported)]
-}
-
-const privilegesOf = async (client: ProxmoxClient, signal: AbortSignal) => {
-  const permissions = await client.readUnless(optional, '/access/permissions', permissionsSchema, signal)
-  return permissions && new Set(Object.values(permissions).flatMap((privileges) => Object.keys(privileges)))
-}
-
-/** Proxmox leaves out what the account may not see: an account that lost its role would see every guest vanish. */
-async function requireGuestRights(
-  client: ProxmoxClient,
-  options: ConnectorOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const privileges = await privilegesOf(client, signal)
-  if (privileges === undefined || privileges.has('VM.Audit')) return
-  const { credentials, address } = options
-  const account =
-    credentials.kind === 'token' ? credentials.tokenId : 'username' in credentials ? credentials.username : ''
-  throw new AppError('platform_permission', { account, what: 'guests (VM.Audit)', address })
 }
 
 async function check(client: ProxmoxClient, signal: AbortSignal) {

@@ -113,7 +113,7 @@ export async function startOvirtSimulator(options: {
     const element =
       collection === 'vms'
         ? machineById(id, followOf(request.query))
-        : elements.find((one) => one.includes(` id="${id}">`))
+        : elements.map((one) => one()).find((one) => one.includes(` id="${id}">`))
     return element === undefined ? xml(404, faultOf(`no ${id}`)) : xml(200, documentOf(element))
   }
 
@@ -127,26 +127,27 @@ export async function startOvirtSimulator(options: {
       hostId: views.onNone.has(machine.id) ? null : hostId,
     })
 
-  function elementsOf(collection: string, follow: string[]): string[] | undefined {
-    if (collection === 'clusters') return dataCentre.clusters.map(clusterElement)
-    if (collection === 'hosts') return dataCentre.hosts.map((host) => hostElement(host, form))
-    if (collection === 'templates')
+  /** Written only when they are on the page that is asked for. */
+  function elementsOf(collection: string, follow: string[]): (() => string)[] | undefined {
+    if (collection === 'clusters') return dataCentre.clusters.map((cluster) => () => clusterElement(cluster))
+    if (collection === 'hosts') return dataCentre.hosts.map((host) => () => hostElement(host, form))
+    if (collection === 'templates') {
+      const templates = all().filter((machine) => !isMachine(machine))
       return [
-        blankTemplateElement(form),
-        ...all()
-          .filter(({ kind }) => kind === 'template')
-          .map((machine) => templateElement(machine, form)),
+        () => blankTemplateElement(form),
+        ...templates.map((machine) => () => templateElement(machine, form)),
       ]
+    }
     if (collection === 'storagedomains')
-      return [...new Set(all().map(({ datastore }) => datastore))].map(storageElement)
+      return [...new Set(all().map(({ datastore }) => datastore))].map((id) => () => storageElement(id))
     if (collection !== 'vms') return undefined
     const listed = all().filter((machine) => isMachine(machine) && !views.overlooked.has(machine.id))
     const twice = listed.filter(({ id }) => views.onTwoHosts.has(id))
     const otherHost = (machine: SimulatedMachine) =>
       machine.migratingToId ?? dataCentre.hosts.find(({ id }) => id !== machine.hostId)?.id ?? null
     return [
-      ...listed.map((machine) => show(machine, follow, machine.hostId)),
-      ...twice.map((machine) => show(machine, follow, otherHost(machine))),
+      ...listed.map((machine) => () => show(machine, follow, machine.hostId)),
+      ...twice.map((machine) => () => show(machine, follow, otherHost(machine))),
     ]
   }
 
@@ -163,10 +164,11 @@ export async function startOvirtSimulator(options: {
   }
 
   /** `search=sortby name asc page 2`; without a page the engine gives everything, up to `max`. */
-  function pageOf(elements: string[], query: URLSearchParams): string[] {
+  function pageOf(elements: (() => string)[], query: URLSearchParams): string[] {
     const page = Number(/\bpage (\d+)/.exec(query.get('search') ?? '')?.[1] ?? 0)
-    if (page > 0) return elements.slice((page - 1) * pageSize, page * pageSize)
-    return elements.slice(0, Number(query.get('max') ?? elements.length))
+    const from = Math.max(0, page - 1) * pageSize
+    const count = page > 0 ? pageSize : Number(query.get('max') ?? elements.length)
+    return elements.slice(from, from + count).map((element) => element())
   }
 
   function eventsFor(query: URLSearchParams): string[] {

@@ -100,8 +100,13 @@ export async function startProxmoxSimulator(options: {
       : guestAnswer(host, guest[1] ?? '', Number(guest[2]), guest[3] ?? '')
   }
 
+  function machineNumbered(number: number): SimulatedMachine | undefined {
+    for (const machine of dataCentre.machines.values()) if (machine.number === number) return machine
+    return undefined
+  }
+
   function guestAnswer(host: SimulatedHost, type: string, number: number, path: string): SimulatedAnswer {
-    const machine = [...dataCentre.machines.values()].find((one) => one.number === number)
+    const machine = machineNumbered(number)
     if (machine === undefined || typeOf(machine) !== type || machine.hostId !== host.id) {
       const file = `nodes/${host.name}/${type === 'qemu' ? 'qemu-server' : 'lxc'}/${number}.conf`
       return json(500, { data: null, message: `Configuration file '${file}' does not exist\n` })

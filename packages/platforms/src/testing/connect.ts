@@ -32,7 +32,7 @@ export function openConnector(
   return { ...connector, [Symbol.asyncDispose]: () => connector.close() }
 }
 
-export const never = new AbortController().signal
+export const never: AbortSignal = new AbortController().signal
 
 /** Watches from now on; `next` gives what the next poll that saw anything yields, `batch` what the very next one yields. */
 export function watching(connector: Connector) {
