@@ -90,6 +90,7 @@ export async function capture(
     key: randomBytes(32),
     names: namesIn(inventory, options.address),
     secrets: secretsOf(options.credentials),
+    keep: new Set(identity === undefined ? [] : [identity.product]),
     nameFields: new Set([...commonNames, ...(nameFields[definition.kind] ?? [])]),
   })
   return {

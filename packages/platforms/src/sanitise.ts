@@ -7,9 +7,6 @@ import { createHmac } from 'node:crypto'
 import { isIP, isIPv6 } from 'node:net'
 import { escapeXml } from './xml.ts'
 
-/** Fields whose value is a name. */
-export type SanitiseRules = { nameFields: ReadonlySet<string> }
-
 const secretField =
   /pass(?:word|phrase)|secret|token|ticket|cookie|authorization|credential|private|sshkey|csrf|^key$/i
 const freeTextField =
@@ -41,9 +38,12 @@ export function createSanitiser(options: {
   names: Iterable<string>
   /** Parts of the credentials; cut out wherever they stand, also encoded. */
   secrets: Iterable<string>
+  /** Fields whose value is a name. */
   nameFields: ReadonlySet<string>
+  /** Names that tell nothing of the operator, such as the product's own. */
+  keep: ReadonlySet<string>
 }): Sanitiser {
-  const { key, nameFields } = options
+  const { key, nameFields, keep } = options
   const digest = (label: string, input: string) =>
     createHmac('sha256', key).update(`${label}\0${input}`).digest('hex')
   const secrets = [...options.secrets].filter((secret) => secret.length > 0).flatMap(encodingsOf)
@@ -130,7 +130,7 @@ export function createSanitiser(options: {
   }
 
   function field(name: string, value: string): string {
-    if (value.trim() === '') return value
+    if (value.trim() === '' || keep.has(value)) return value
     if (secretField.test(name)) return '[secret]'
     if (freeTextField.test(name)) return '[text]'
     if (accountField.test(name)) return `user-${digest('user', value).slice(0, 8)}`
