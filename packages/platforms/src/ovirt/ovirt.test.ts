@@ -171,6 +171,20 @@ describe('oVirt against its simulator', () => {
     expect(machineNamed(inventory, slipped.id).hostRef).toBe(slipped.hostId)
   })
 
+  it('reads the pages again when something happened while a first list was read', async () => {
+    await using connector = openConnector(ovirt, simulator, account)
+    simulator.inject({ kind: 'slow', delayMs: 1_000, match: /\/vms\?.*page 2/, times: 1 })
+    const listing = connector.list(never)
+    const isAtSecondPage = () => simulator.requests.some((line) => /\/vms\?.*page 2/.test(line))
+    while (!isAtSecondPage()) await new Promise((done) => setTimeout(done, 5))
+    // It was on the first page, so that the first of the second page moves there, unseen.
+    const first = machines()
+      .filter(({ kind }) => kind === 'machine')
+      .sort((a, b) => (a.title < b.title ? -1 : 1))[0]
+    dataCentre.remove(first?.id ?? '')
+    expectWhole(await listing)
+  })
+
   it('tells new machines and templates, hosts, and what is gone', async () => {
     await using connector = openConnector(ovirt, simulator, account)
     await connector.list(never)

@@ -34,6 +34,7 @@ const maxReadBacks = 500
 type Names = { templateNames: Map<string, string>; storageNames: Map<string, string> }
 type Known = Names & {
   events: EventCursor
+  hosts: Set<string>
   machines: Set<string>
   /** Machines under migration: read at every poll until they have arrived. */
   migrating: Set<string>
@@ -69,7 +70,11 @@ function createOvirtConnector(options: ConnectorOptions): Connector {
     // Before anything is read: what happens meanwhile is read back by `watch`.
     const events = await openEventCursor(client, signal)
     const clusters = await client.readAll('clusters', 'cluster', clusterOf, signal)
-    const hosts = await client.readAll('hosts', 'host', hostOf, signal)
+    const { items: hosts } = await client.readAll('hosts', 'host', hostOf, signal)
+    await addOverlooked(hosts, known?.hosts ?? [], signal, async (id) => {
+      const host = await client.readUnless([404], `/hosts/${encodeURIComponent(id)}`, signal)
+      return host && hostOf(host)
+    })
     const templates = await readTemplates(client, known?.templates, signal)
     const templateNames = new Map([...templates].map(([id, { name }]) => [id, name]))
     const names = { templateNames, storageNames: await readStorageNames(client, signal) }
@@ -82,6 +87,7 @@ function createOvirtConnector(options: ConnectorOptions): Connector {
     known = {
       ...names,
       events,
+      hosts: new Set(hosts.keys()),
       machines: new Set(machines.keys()),
       migrating: new Set([...machines].flatMap(([id, { isMigrating }]) => (isMigrating ? [id] : []))),
       templates: new Set(templates.keys()),
@@ -89,7 +95,7 @@ function createOvirtConnector(options: ConnectorOptions): Connector {
     }
     return {
       clusters: [...clusters.items.values()],
-      hosts: [...hosts.items.values()],
+      hosts: [...hosts.values()],
       machines: [...[...machines.values()].map(({ record }) => record), ...templates.values()],
     }
   }

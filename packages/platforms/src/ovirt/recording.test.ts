@@ -1,8 +1,16 @@
 /** The connector against recorded answers of a real engine (RHEV-M 3.6), before and after one live migration. */
 import { describe, expect, it } from 'vitest'
+import { capture } from '../capture.ts'
 import type { Exchange } from '../recorder.ts'
 import { startReplayServer } from '../simulators/replay.ts'
-import { expectNoDuplicates, machineNamed, never, openConnector, watching } from '../testing/connect.ts'
+import {
+  expectNoDuplicates,
+  machineNamed,
+  never,
+  openConnector,
+  optionsFor,
+  watching,
+} from '../testing/connect.ts'
 import { recording } from '../testing/shared-data.ts'
 import { ovirt } from './ovirt.ts'
 
@@ -80,6 +88,36 @@ describe.skipIf(before === undefined || after === undefined)('oVirt against reco
       hostRef: destination,
       parent: null,
     })
+  })
+
+  it('is captured so that it reads the same and names nothing of its owner', async () => {
+    const real = await startReplayServer({ kind: 'ovirt', exchanges: exchangesOf(before ?? {}) })
+    const document = await capture(ovirt, optionsFor(real, account), never)
+    await real.close()
+    expect(document.failure).toBeNull()
+    expect(document.counts).toEqual({ clusters: 1, hosts: 2, machines: 5 })
+    for (const word of [
+      'redhat.com',
+      'lilach',
+      'pluto',
+      'migrate_test',
+      'GlanceTemplate',
+      '10.35.18',
+      '16:01:57',
+      '13054ffb',
+      'bfb0c0b4',
+      '4C4C4544',
+    ])
+      expect(JSON.stringify(document).includes(word), word).toBe(false)
+    const replayed = await startReplayServer(document)
+    await using connector = openConnector(ovirt, replayed, account)
+    const inventory = await connector.list(never)
+    await replayed.close()
+    expect(inventory.machines).toHaveLength(5)
+    expect(
+      inventory.machines.filter(({ hostRef }) => inventory.hosts.some(({ ref }) => ref === hostRef)),
+    ).toHaveLength(3)
+    expect(inventory.machines.filter(({ parent }) => parent?.kind === 'linked')).toHaveLength(1)
   })
 
   it('moves the machine when an event points at it', async () => {

@@ -1,7 +1,8 @@
 /** The connector against the recorded answers of a real Proxmox VE 9.1 cluster of two nodes. */
 import { describe, expect, it } from 'vitest'
+import { capture } from '../capture.ts'
 import { startReplayServer } from '../simulators/replay.ts'
-import { expectNoDuplicates, machineNamed, never, openConnector } from '../testing/connect.ts'
+import { expectNoDuplicates, machineNamed, never, openConnector, optionsFor } from '../testing/connect.ts'
 import { recording } from '../testing/shared-data.ts'
 import { proxmox } from './proxmox.ts'
 
@@ -80,6 +81,39 @@ describe.skipIf(recorded === undefined)('Proxmox VE against a recording', () => 
     })
     expect(machineNamed(inventory, 'qemu/110').macs).toEqual(['bc:24:11:f4:67:91', 'bc:24:11:63:61:75'])
     expect(machineNamed(inventory, 'lxc/913')).toMatchObject({ name: 'cttest1', power: 'off', uuid: null })
+  })
+
+  it('is captured so that it reads the same and names nothing of its owner', async () => {
+    const request = 'GET /api2/json/nodes/vmpvetest/lxc/913/config'
+    const container = { request, status: 200, body: '{"data":{"hostname":"cttest1"}}' }
+    // The recorder asked the nodes for their versions only.
+    const version = { request: 'GET /api2/json/version', status: 200, body: '{"data":{"version":"9.1.5"}}' }
+    const exchanges = [...exchangesOf(recorded ?? {}), container, version]
+    const real = await startReplayServer({ kind: 'proxmox', exchanges })
+    const document = await capture(proxmox, optionsFor(real, password), never)
+    await real.close()
+    expect(document.failure).toBeNull()
+    expect(document.counts).toEqual({ clusters: 1, hosts: 2, machines: 21 })
+    for (const word of [
+      'pvetest',
+      'vmpvevm',
+      'win2025',
+      'cttest',
+      'local-lvm',
+      '192.0.2',
+      '9F:14',
+      '9f:14',
+      'f99c0a2d',
+      '28861f12',
+    ])
+      expect(JSON.stringify(document).includes(word), word).toBe(false)
+    const replayed = await startReplayServer(document)
+    await using connector = openConnector(proxmox, replayed, password)
+    const inventory = await connector.list(never)
+    await replayed.close()
+    expect(inventory.machines).toHaveLength(21)
+    expect(machineNamed(inventory, 'qemu/105').parent).toMatchObject({ ref: 'qemu/963', kind: 'linked' })
+    expect(machineNamed(inventory, 'qemu/903').uuid).toBe(machineNamed(inventory, 'qemu/963').uuid)
   })
 
   it('fails as a whole when one configuration is missing', async () => {
