@@ -109,6 +109,33 @@ export const errorCatalog = {
     status: 422,
     message: 'The account {account} may not read {what} on {address}; see the page of this platform.',
   },
+  platform_kind_unavailable: { status: 400, message: 'There is no connector for {kind} in this version.' },
+  platform_fingerprint_missing: {
+    status: 400,
+    message: 'The fingerprint of {address} was not accepted. Compare and accept it first.',
+  },
+  platform_credentials_kind: {
+    status: 400,
+    message: 'A platform of kind {kind} does not take credentials of kind {credentialKind}.',
+  },
+  platform_credentials_lost: {
+    status: 409,
+    message: 'The credentials of {name} cannot be opened with the key of this center. Enter them again.',
+  },
+  csv_invalid: { status: 400, message: 'The CSV text is not valid at line {line}: {reason}.' },
+  // protection of unprotected machines
+  agent_package_missing: {
+    status: 409,
+    message: 'The center has no agent package to hand out. Make it with: npm run package:agent.',
+  },
+  asset_without_address: { status: 409, message: 'No address of {name} is known. Give one.' },
+  push_unsupported: { status: 409, message: 'The agent cannot be pushed to {name}: {reason}.' },
+  ssh_host_key_changed: {
+    status: 495,
+    message: 'The SSH host key of {address} is {actual}, but {expected} was accepted before.',
+  },
+  ssh_login_failed: { status: 422, message: '{address} refused the SSH account {account}.' },
+  ssh_command_failed: { status: 502, message: 'On {address}, {step} failed: {reason}.' },
   // storage
   disk_full: { status: 507, message: 'No space is left at {path}.' },
   file_damaged: { status: 500, message: 'The file {path} is damaged: {reason}.' },

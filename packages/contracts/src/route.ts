@@ -18,6 +18,8 @@ export type Route = {
   readonly params?: z.ZodObject
   readonly query?: z.ZodObject
   readonly body?: z.ZodObject
+  /** Largest body; 1 MiB where a route says nothing. */
+  readonly maxBodyBytes?: number
   /** The JSON answer; absent means 204. */
   readonly response?: z.ZodType
   /** Codes this route answers with, beside those that any route can. */

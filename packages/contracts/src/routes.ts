@@ -2,6 +2,10 @@ import { accessRoutes } from './access/api.ts'
 import { alarmRoutes } from './alarms/api.ts'
 import { fleetRoutes } from './fleet/api.ts'
 import { inventoryRoutes } from './inventory/api.ts'
+import { assetRoutes } from './inventory/assets.ts'
+import { savedFilterRoutes } from './inventory/filters.ts'
+import { platformRoutes } from './inventory/platforms.ts'
+import { protectRoutes } from './inventory/protect.ts'
 import { malwareRoutes } from './malware/api.ts'
 import { systemRoutes } from './system/api.ts'
 
@@ -10,6 +14,10 @@ export const apiRoutes = {
   ...accessRoutes,
   ...fleetRoutes,
   ...inventoryRoutes,
+  ...platformRoutes,
+  ...assetRoutes,
+  ...savedFilterRoutes,
+  ...protectRoutes,
   ...malwareRoutes,
   ...alarmRoutes,
   ...systemRoutes,

@@ -46,6 +46,17 @@ export type Alarms = {
   clear: (db: Db, key: string) => Promise<void>
 }
 
+/** Where a machine runs, as its platform knows it: scans of one host or datastore share its bandwidth. */
+export type MachinePlacement = {
+  hostId: string | null
+  hostName: string | null
+  datastores: string[]
+  platformId: string | null
+  /** The machine whose copy this one is, where that has an agent too. */
+  parentMachineId: string | null
+  isTemplate: boolean
+}
+
 /** Machines known by enrolment. How slices other than inventory reach them. */
 export type Machines = {
   create: (
@@ -62,6 +73,8 @@ export type Machines = {
   note: (db: Db, id: string, type: string, body: Record<string, unknown>) => Promise<void>
   /** Ids of those that exist, of the given ones. */
   existing: (db: Db, ids: string[]) => Promise<string[]>
+  /** Placements of those that a platform knows, by machine id. */
+  placementsOf: (db: Db, machineIds: string[]) => Promise<Map<string, MachinePlacement>>
 }
 
 /** Desired state: recomputes, signs and pushes to those that are connected. Call after commit. */

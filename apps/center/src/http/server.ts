@@ -187,6 +187,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     app.route({
       method: route.method,
       url,
+      bodyLimit: route.maxBodyBytes ?? bodyLimitBytes,
       handler: async (request, reply) => {
         await handle(id, route, request, reply)
         return reply

@@ -14,6 +14,9 @@ const readsOf: Record<ChangedObject, OperationId[]> = {
   enrolToken: ['listEnrolTokens'],
   user: ['listUsers', 'listApiTokens'],
   policy: ['getMalwarePolicy'],
+  platform: ['listPlatforms', 'getPlatform', 'getTopology', 'listPools'],
+  asset: ['listAssets', 'getAsset', 'getTopology', 'listPools', 'listInventoryIssues', 'getMachine'],
+  pushJob: ['listPushJobs', 'getPushJob'],
 }
 
 /** However much changes, a page reads again at most this often. */

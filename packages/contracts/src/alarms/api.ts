@@ -15,6 +15,8 @@ export const alarmKinds = [
   'spool.gap',
   'certificate.refused',
   'audit.broken',
+  'platform.unreachable',
+  'inventory.duplicate',
 ] as const
 export const alarmKindSchema = z.enum(alarmKinds)
 export type AlarmKind = z.infer<typeof alarmKindSchema>

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { countSchema, idSchema, nameSchema, pageOf, pageQuerySchema, timestampSchema } from '../common.ts'
 import { defineRoutes } from '../route.ts'
+import { nodeRefSchema } from './assets.ts'
 import { machineFactsSchema, poolSchema } from './facts.ts'
 
 export const linkStateSchema = z.enum(['online', 'offline', 'never'])
@@ -56,6 +57,16 @@ export const machineDetailSchema = machineSchema.extend({
     })
     .nullable(),
   clones: z.array(z.object({ id: idSchema, hostname: z.string(), at: timestampSchema })),
+  /** What a platform knows of this machine, and what says that it is the same one. */
+  asset: z
+    .object({
+      id: idSchema,
+      name: z.string(),
+      platform: nodeRefSchema,
+      host: nodeRefSchema.nullable(),
+      evidence: z.string(),
+    })
+    .nullable(),
 })
 export type MachineDetail = z.infer<typeof machineDetailSchema>
 

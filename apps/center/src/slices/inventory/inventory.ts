@@ -4,6 +4,7 @@ import type { CenterSlice } from '../../app/slice.ts'
 import type { Core } from '../../core/core.ts'
 import { likePattern, listPage } from '../../store/paging.ts'
 import {
+  assetOf,
   type MachineRow,
   machineColumns,
   machineSource,
@@ -12,6 +13,7 @@ import {
   toMachine,
   toMachineDetail,
 } from './machine-rows.ts'
+import { inventoryMigrations } from './migrations.ts'
 
 type EventRow = { id: string; at: Date; received_at: Date; type: string; body: Record<string, unknown> }
 
@@ -64,6 +66,7 @@ function create({ db, live, links }: Core) {
     return toMachineDetail(
       row,
       clones.rows.map((clone) => ({ ...clone, at: clone.at.toISOString() })),
+      await assetOf(db, id),
     )
   }
 
@@ -157,21 +160,4 @@ function create({ db, live, links }: Core) {
   } satisfies ReturnType<CenterSlice['create']>
 }
 
-export const inventory: CenterSlice = {
-  name: 'inventory',
-  migrations: {
-    '2026-11-24-machine-table': async (db) => {
-      await sql`create table machine (
-        id uuid primary key, hostname text not null, os_family text not null, os_name text not null, pool text not null, hypervisor text,
-        facts jsonb not null, labels text[] not null default '{}', agent_version text not null, enrolled_at timestamptz not null default now(),
-        last_scan_at timestamptz, lineage_parent uuid, lineage_evidence text, lineage_at timestamptz)`.execute(
-        db,
-      )
-      await sql`create index machine_hostname on machine (lower(hostname))`.execute(db)
-      await sql`create index machine_parent on machine (lineage_parent) where lineage_parent is not null`.execute(
-        db,
-      )
-    },
-  },
-  create,
-}
+export const inventory: CenterSlice = { name: 'inventory', migrations: inventoryMigrations, create }

@@ -1,5 +1,6 @@
 import type { Machine, MachineDetail, MachineFacts, UpMessages } from '@ringwall/contracts'
 import { sql } from 'kysely'
+import type { Db } from '../../core/core.ts'
 
 export type MachineRow = {
   id: string
@@ -72,7 +73,37 @@ export function toMachine(row: MachineRow): Machine {
   }
 }
 
-export function toMachineDetail(row: MachineRow, clones: MachineDetail['clones']): MachineDetail {
+/** What a platform knows of a machine, if one does. */
+export async function assetOf(db: Db, machineId: string): Promise<MachineDetail['asset']> {
+  const { rows } = await sql<{
+    id: string
+    name: string
+    platform_id: string
+    platform_name: string
+    host_id: string | null
+    host_name: string | null
+    join_evidence: string | null
+  }>`select a.id, a.name, a.platform_id, p.name as platform_name, a.host_id, h.name as host_name, a.join_evidence
+    from asset a join platform p on p.id = a.platform_id left join platform_host h on h.id = a.host_id
+    where a.machine_id = ${machineId} and a.gone_at is null order by a.last_seen_at desc, a.id limit 1`.execute(
+    db,
+  )
+  const row = rows[0]
+  if (row === undefined) return null
+  return {
+    id: row.id,
+    name: row.name,
+    platform: { id: row.platform_id, name: row.platform_name },
+    host: row.host_id === null ? null : { id: row.host_id, name: row.host_name ?? '' },
+    evidence: row.join_evidence ?? '',
+  }
+}
+
+export function toMachineDetail(
+  row: MachineRow,
+  clones: MachineDetail['clones'],
+  asset: MachineDetail['asset'],
+): MachineDetail {
   const { heartbeat } = row
   return {
     ...toMachine(row),
@@ -97,5 +128,6 @@ export function toMachineDetail(row: MachineRow, clones: MachineDetail['clones']
             unknownMessages: heartbeat.unknownMessages,
           },
     clones,
+    asset,
   }
 }

@@ -1,6 +1,7 @@
 import { derivedUuid, uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { Machines } from '../../core/core.ts'
+import { placementsOf } from './placements.ts'
 
 /** Lines of the center's own in a machine's history share one epoch per machine; their numbers only need to differ. */
 let lastSeq = 0
@@ -33,6 +34,7 @@ export function createMachines(): Machines {
         db,
       )
     },
+    placementsOf,
     existing: async (db, ids) => {
       const { rows } = await sql<{
         id: string
