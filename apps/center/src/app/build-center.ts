@@ -15,6 +15,7 @@ import { createHttpServer } from '../http/server.ts'
 import { createAuthenticate } from '../slices/access/access.ts'
 import { latestAlarms } from '../slices/alarms/alarms.ts'
 import { createDesired } from '../slices/fleet/desired-state.ts'
+import { createEnrolTokens } from '../slices/fleet/enrol-tokens.ts'
 import { createEnrolment } from '../slices/fleet/enrolment.ts'
 import { createMachines } from '../slices/inventory/machines.ts'
 import { latestScans } from '../slices/malware/scans.ts'
@@ -87,6 +88,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
     audit,
     alarms,
     machines,
+    enrolTokens: createEnrolTokens({ config, pki, clock }),
     desired,
     figures,
     version,
@@ -112,6 +114,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
   })
 
   const stopping = new AbortController()
+  let running: Promise<unknown> = Promise.resolve()
   const renewCertificate = async () => {
     await gateway.renewCertificate()
     const { certificatePem, keyPem } = await pki.server()
@@ -137,11 +140,18 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
         logger,
         stopping.signal,
       )
+      running = Promise.all(
+        parts.map(
+          async ({ run }) =>
+            await run?.(stopping.signal).catch((error: unknown) => logger.error({ error }, 'a slice ended')),
+        ),
+      )
       return { port: Number(address.port || 443), gatewayPort }
     },
     close: async () => {
       stopping.abort()
       await gateway.close()
+      await running
       http.server.closeAllConnections?.()
       await http.close()
     },

@@ -67,6 +67,8 @@ export type SliceParts = {
   afterEvents?: (machineId: string, types: ReadonlySet<string>) => void
   link?: { [T in UpType]?: (peer: LinkPeer, body: UpMessages[T], id: string | undefined) => Promise<void> }
   desired?: (db: Db, machineId: string) => Promise<DesiredParts>
+  /** Work that goes on from when the center listens until the signal aborts; the center's end waits for it. */
+  run?: (signal: AbortSignal) => Promise<void>
   /** Repeated work; runs do not overlap. */
   jobs?: { name: string; everyMs: number; run: () => Promise<void> }[]
 }

@@ -3,6 +3,7 @@ import type {
   AlarmKind,
   DownMessages,
   DownType,
+  EnrolToken,
   LiveMessage,
   MachineFacts,
   Scan,
@@ -73,8 +74,24 @@ export type Machines = {
   note: (db: Db, id: string, type: string, body: Record<string, unknown>) => Promise<void>
   /** Ids of those that exist, of the given ones. */
   existing: (db: Db, ids: string[]) => Promise<string[]>
+  /** Calls `listener` whenever the facts of a machine may have changed, maybe before their commit. */
+  onFacts: (listener: () => void) => void
   /** Placements of those that a platform knows, by machine id. */
   placementsOf: (db: Db, machineIds: string[]) => Promise<Map<string, MachinePlacement>>
+}
+
+/** Enrolment tokens: for slices that hand out ways to join. The text of a token is known only here and now. */
+export type EnrolTokens = {
+  create: (
+    db: Db,
+    token: {
+      name: string
+      role: EnrolToken['role']
+      maxUses: number
+      expiresInHours: number
+      createdBy: string
+    },
+  ) => Promise<{ enrolToken: EnrolToken; token: string; arguments: string }>
 }
 
 /** Desired state: recomputes, signs and pushes to those that are connected. Call after commit. */
@@ -117,6 +134,7 @@ export type Core = {
   audit: Audit
   alarms: Alarms
   machines: Machines
+  enrolTokens: EnrolTokens
   desired: Desired
   links: Links
   figures: Figures

@@ -67,8 +67,8 @@ export const placementSchema = z.object({
   host: nodeRefSchema,
   from: timestampSchema,
   to: timestampSchema.nullable(),
-  /** `migrated`: it ran on, `moved`: it did not run in between, `discovered`: first seen. */
-  cause: z.enum(['discovered', 'migrated', 'moved']),
+  /** `migrated`: it ran on; `moved`: it did not run; `started`: it was nowhere before; `discovered`: first seen. */
+  cause: z.enum(['discovered', 'migrated', 'moved', 'started']),
 })
 export type Placement = z.infer<typeof placementSchema>
 

@@ -7,10 +7,17 @@ import {
   platformKindSchema,
 } from './platform-kinds.ts'
 
+const fingerprintPattern = /(^|=)sha256:[0-9a-f]{64}$/
+/** `sha256:<hex>`; for a platform of several hosts `host=sha256:<hex>` of each, set apart by commas. */
 const fingerprintSchema = z
   .string()
-  .regex(/^sha256:[0-9a-f]{64}$/, 'expected sha256: and 64 lower-case hex digits')
-const addressSchema = z.string().trim().max(500)
+  .max(60_000)
+  .refine(
+    (text) => text.split(',').every((part) => fingerprintPattern.test(part)),
+    'expected sha256: and 64 lower-case hex digits',
+  )
+/** Of libvirt, up to 200 hosts. */
+const addressSchema = z.string().trim().max(20_000)
 const labelsSchema = z.array(nameSchema).max(50)
 const paramsSchema = z.record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
 

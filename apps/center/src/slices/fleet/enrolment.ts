@@ -1,40 +1,9 @@
-import { AppError, type EnrolRequest, type EnrolResponse, type EnrolToken } from '@ringwall/contracts'
+import { AppError, type EnrolRequest, type EnrolResponse } from '@ringwall/contracts'
 import { hashToken, uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { Core, Tx } from '../../core/core.ts'
+import { stateOf, type TokenRow } from './enrol-tokens.ts'
 import { insertPeer } from './peer-store.ts'
-
-export type TokenRow = {
-  id: string
-  name: string
-  role: 'agent' | 'scanner'
-  max_uses: number
-  uses: number
-  created_at: Date
-  created_by: string
-  expires_at: Date
-  revoked_at: Date | null
-}
-
-function stateOf(row: TokenRow, nowMs: number): EnrolToken['state'] {
-  if (row.revoked_at !== null) return 'revoked'
-  if (row.expires_at.getTime() <= nowMs) return 'expired'
-  return row.uses >= row.max_uses ? 'exhausted' : 'valid'
-}
-
-export function toEnrolToken(row: TokenRow, nowMs: number): EnrolToken {
-  return {
-    id: row.id,
-    name: row.name,
-    role: row.role,
-    maxUses: row.max_uses,
-    uses: row.uses,
-    createdAt: row.created_at.toISOString(),
-    createdBy: row.created_by,
-    expiresAt: row.expires_at.toISOString(),
-    state: stateOf(row, nowMs),
-  }
-}
 
 /** Takes one use of a token, exactly, however many machines come at once. */
 async function useToken(tx: Tx, token: string, role: EnrolRequest['role'], nowMs: number): Promise<void> {

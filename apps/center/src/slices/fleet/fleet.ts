@@ -1,18 +1,16 @@
 import { AppError, type EnrolToken, type Scanner } from '@ringwall/contracts'
-import { hashToken, randomToken, uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { CenterSlice } from '../../app/slice.ts'
 import type { Core } from '../../core/core.ts'
 import { maintainPartitions } from '../../gateway/partitions.ts'
 import { listPage } from '../../store/paging.ts'
-import { type TokenRow, toEnrolToken } from './enrolment.ts'
+import { gatewayAddressOf, type TokenRow, toEnrolToken } from './enrol-tokens.ts'
 import { fleetMigrations } from './migrations.ts'
 import { type PeerRow, toScanner } from './peer-store.ts'
 
 const hourMs = 3_600_000
 
-function create({ db, config, pki, clock, live, alarms }: Core) {
-  const gatewayAddress = `${config.hostNames[0] ?? 'localhost'}:${config.gatewayPort}`
+function create({ db, config, pki, clock, live, alarms, enrolTokens }: Core) {
   return {
     jobs: [
       {
@@ -52,7 +50,11 @@ function create({ db, config, pki, clock, live, alarms }: Core) {
         }),
     },
     handlers: {
-      getEnrolmentInfo: async () => ({ gatewayAddress, caHash: pki.caHash, caPem: pki.caPem }),
+      getEnrolmentInfo: async () => ({
+        gatewayAddress: gatewayAddressOf(config),
+        caHash: pki.caHash,
+        caPem: pki.caPem,
+      }),
       listEnrolTokens: async ({ query }) =>
         await listPage<TokenRow, EnrolToken>(db, {
           ...query,
@@ -64,14 +66,8 @@ function create({ db, config, pki, clock, live, alarms }: Core) {
           toItem: (row) => toEnrolToken(row, clock.nowMs()),
         }),
       createEnrolToken: async ({ body }, context) => {
-        const token = `rwe_${randomToken(24)}`
-        const expiresAt = new Date(clock.nowMs() + body.expiresInHours * hourMs)
-        const { rows } =
-          await sql<TokenRow>`insert into enrol_token (id, name, role, token_hash, max_uses, created_by, expires_at)
-          values (${uuidv7()}, ${body.name}, ${body.role}, ${hashToken(token)}, ${body.maxUses}, ${context.caller?.name ?? ''}, ${expiresAt}) returning *`.execute(
-            db,
-          )
-        const enrolToken = toEnrolToken(rows[0] as TokenRow, clock.nowMs())
+        const created = await enrolTokens.create(db, { ...body, createdBy: context.caller?.name ?? '' })
+        const { enrolToken, token } = created
         context.audit({
           objectKind: 'enrol_token',
           objectId: enrolToken.id,
@@ -81,7 +77,7 @@ function create({ db, config, pki, clock, live, alarms }: Core) {
         return {
           enrolToken,
           token,
-          command: `ringwall ${body.role} enroll --center ${gatewayAddress} --token ${token} --ca-hash ${pki.caHash}`,
+          command: `ringwall ${body.role} enroll ${created.arguments}`,
         }
       },
       revokeEnrolToken: async ({ params }, context) => {

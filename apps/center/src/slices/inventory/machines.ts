@@ -13,6 +13,10 @@ function nextSeq(): number {
 
 /** Machines in the database, for slices that meet them. */
 export function createMachines(): Machines {
+  const listeners: (() => void)[] = []
+  const tell = () => {
+    for (const listener of listeners) listener()
+  }
   return {
     create: async (db, { id, facts, agentVersion, lineage }) => {
       await sql`insert into machine (id, hostname, os_family, os_name, pool, hypervisor, facts, agent_version, lineage_parent, lineage_evidence, lineage_at, labels)
@@ -21,18 +25,23 @@ export function createMachines(): Machines {
           coalesce((select labels from machine where id = ${lineage?.parentId ?? null}::uuid), '{}')`.execute(
         db,
       )
+      tell()
     },
     updateFacts: async (db, id, facts, agentVersion) => {
       await sql`update machine set hostname = ${facts.hostname}, os_family = ${facts.os.family}, os_name = ${facts.os.name}, pool = ${facts.pool},
         hypervisor = ${facts.hypervisor}, facts = ${JSON.stringify(facts)}, agent_version = ${agentVersion} where id = ${id}`.execute(
         db,
       )
+      tell()
     },
     note: async (db, id, type, body) => {
       await sql`insert into event (received_at, machine_id, epoch, seq, id, at, type, body)
         values (now(), ${id}, ${derivedUuid('center', id)}, ${nextSeq()}, ${uuidv7()}, now(), ${type}, ${JSON.stringify(body)})`.execute(
         db,
       )
+    },
+    onFacts: (listener) => {
+      listeners.push(listener)
     },
     placementsOf,
     existing: async (db, ids) => {
