@@ -45,6 +45,8 @@ export type CenterConfig = {
   embeddedPgDir: string | undefined
   contentDir: string
   consoleDir: string
+  /** What `npm run package:agent` makes; may be absent. */
+  agentPackagePath: string
   connectionsPerSecond: number
   enrolmentsPerSecond: number
   eventDays: number
@@ -88,6 +90,7 @@ export function readCenterConfig(environment: NodeJS.ProcessEnv): CenterConfig {
     pgBinDirs: values.RINGWALL_PG_BIN ?? [],
     embeddedPgDir: values.RINGWALL_EMBEDDED_PG,
     contentDir: values.RINGWALL_CONTENT_DIR ?? besideProgram('../content', '../../../content'),
+    agentPackagePath: besideProgram('ringwall-agent.tar.gz', '../../../dist/ringwall-agent.tar.gz'),
     consoleDir: besideProgram('console', '../../../dist/console'),
     connectionsPerSecond: values.RINGWALL_CONNECTIONS_PER_SECOND,
     enrolmentsPerSecond: values.RINGWALL_ENROLMENTS_PER_SECOND,

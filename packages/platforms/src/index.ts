@@ -9,6 +9,7 @@ export {
 export { normaliseMac, normaliseUuid, swapUuid } from './normalise.ts'
 export type { Exchange, Recorder } from './recorder.ts'
 export { connectors } from './registry.ts'
+export { openSshSession, type SshSession } from './ssh-session.ts'
 export { type OvirtSimulator, startOvirtSimulator } from './simulators/ovirt.ts'
 export { type ProxmoxSimulator, startProxmoxSimulator } from './simulators/proxmox.ts'
 export { createReplay, startReplayServer } from './simulators/replay.ts'

@@ -110,6 +110,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
     clock,
     version,
     consoleDir: config.consoleDir,
+    agentPackagePath: config.agentPackagePath,
     certificate: { ...certificate, certificatePem: `${certificate.certificatePem}\n${pki.caPem}` },
   })
 

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs'
-
+import { createReadStream, existsSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import cookie from '@fastify/cookie'
 import fastifyStatic from '@fastify/static'
@@ -16,6 +16,7 @@ import { serveLive } from './live-route.ts'
 import { buildOpenApi } from './openapi.ts'
 import { toAppError, toProblem, validationError } from './problems.ts'
 
+export const agentPackageUrlPath = '/downloads/ringwall-agent.tar.gz'
 export const sessionCookie = 'ringwall_session'
 const bodyLimitBytes = 1024 * 1024
 const requestsPerSecond = 200
@@ -37,6 +38,7 @@ export type HttpOptions = {
   clock: Clock
   version: string
   consoleDir: string
+  agentPackagePath: string
   certificate: ServerCertificate | undefined
 }
 
@@ -206,8 +208,21 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
   app.get('/api/v1/openapi.json', async () => document)
   await app.register(swagger, { mode: 'static', specification: { document: document as never } })
   await app.register(swaggerUi, { routePrefix: '/api/docs' })
+  serveAgentPackage(app, options.agentPackagePath)
   await serveConsole(app, options.consoleDir)
   return app
+}
+
+/** The agent to install, for everyone: it holds no secret, and who downloads it compares the hash of the install command. */
+function serveAgentPackage(app: FastifyInstance, path: string): void {
+  app.get(agentPackageUrlPath, async (_request, reply) => {
+    const found = await stat(path).catch(() => undefined)
+    if (found === undefined) throw new AppError('agent_package_missing')
+    return await reply
+      .type('application/gzip')
+      .header('content-length', found.size)
+      .send(createReadStream(path, { start: 0, end: found.size - 1 }))
+  })
 }
 
 async function serveConsole(app: FastifyInstance, dir: string): Promise<void> {

@@ -1,15 +1,15 @@
 /** CSV as RFC 4180 has it: cells in quotes may hold commas, line ends and doubled quotes. */
 
 /** A cell that begins like this is a formula to spreadsheet programs (OWASP, "CSV Injection"). */
-const formulaStart = /^[=+\-@\t\r]/
-const guardedFormula = /^'(?=[=+\-@\t\r])/
+const formulaStart = /^'*[=+\-@\t\r]/
+const guardedFormula = /^'(?='*[=+\-@\t\r])/
 
 function formatCell(text: string): string {
-  const safe = formulaStart.test(text) || guardedFormula.test(text) ? `'${text}` : text
+  const safe = formulaStart.test(text) ? `'${text}` : text
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
 
-/** Rows as CSV with CRLF; cells that would be formulas get an apostrophe before them. */
+/** Rows as CSV with CRLF; cells that would be formulas get an apostrophe before them, also where they have some. */
 export function formatCsv(rows: string[][]): string {
   return rows.map((row) => `${row.map(formatCell).join(',')}\r\n`).join('')
 }
