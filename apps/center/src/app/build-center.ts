@@ -20,8 +20,8 @@ import { createEnrolment } from '../slices/fleet/enrolment.ts'
 import { createMachines } from '../slices/inventory/machines.ts'
 import { latestScans } from '../slices/malware/scans.ts'
 import { startJobs } from './jobs.ts'
-import type { Handlers, SliceParts } from './slice.ts'
-import { slices } from './slices.ts'
+import type { CenterSlice, Handlers, SliceParts } from './slice.ts'
+import { slices as allSlices } from './slices.ts'
 
 const sweepMs = 5_000
 const certificateCheckMs = 3_600_000
@@ -33,6 +33,8 @@ export type CenterOptions = {
   pki: Pki
   version: string
   logger?: Logger
+  /** Others than those of this center, for tests. */
+  slices?: readonly CenterSlice[]
 }
 
 export type Center = {
@@ -45,7 +47,7 @@ export type Center = {
 
 /** Puts a center together: brings the schema up to date, makes core services, slices, gateway and HTTP server. */
 export async function buildCenter(options: CenterOptions): Promise<Center> {
-  const { config, db, databaseFacts, pki, version } = options
+  const { config, db, databaseFacts, pki, version, slices = allSlices } = options
   const clock = systemClock
   const logger = options.logger ?? createLogger({ name: 'center', level: config.logLevel })
   await migrate(

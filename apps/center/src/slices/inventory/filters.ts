@@ -58,7 +58,7 @@ export function createFilters({ db }: Core) {
     handlers: {
       listSavedFilters: async ({ query }, { caller }) => {
         const { rows } =
-          await sql<Row>`select * from saved_filter where (owner_id = ${caller?.userId} or is_shared)
+          await sql<Row>`select * from saved_filter where (owner_id = ${caller?.userId ?? ''} or is_shared)
           and (${query.list ?? null}::text is null or list = ${query.list ?? null}) order by lower(name), id limit 500`.execute(
             db,
           )
@@ -70,7 +70,7 @@ export function createFilters({ db }: Core) {
         const { list, name, query, isShared } = body
         const { rows } = await unique(name, async () =>
           sql<Row>`insert into saved_filter (id, list, name, query, is_shared, owner_id, owner_name)
-            values (${uuidv7()}, ${list}, ${name}, ${JSON.stringify(query)}, ${isShared}, ${caller?.userId}, ${caller?.name}) returning *`.execute(
+            values (${uuidv7()}, ${list}, ${name}, ${JSON.stringify(query)}, ${isShared}, ${caller?.userId ?? ''}, ${caller?.name ?? ''}) returning *`.execute(
             db,
           ),
         )

@@ -67,7 +67,7 @@ export const inventoryMigrations: Record<string, Migration> = {
     )
     await sql`create index inventory_issue_assets on inventory_issue using gin (asset_ids)`.execute(db)
     await sql`create table saved_filter (
-      id uuid primary key, list text not null, name text not null, query jsonb not null, is_shared boolean not null, owner_id uuid not null,
+      id uuid primary key, list text not null, name text not null, query jsonb not null, is_shared boolean not null, owner_id text not null,
       owner_name text not null, created_at timestamptz not null default now())`.execute(db)
     await sql`create unique index saved_filter_name on saved_filter (owner_id, list, lower(name))`.execute(db)
     await sql`create table ssh_host_key (

@@ -65,11 +65,11 @@ export function createPusher({ db, live, logger }: Pick<Core, 'db' | 'live' | 'l
   async function pushOne(job: JobInput, target: WantedTarget, signal: AbortSignal): Promise<void> {
     const { assetId, name, address, port } = target
     const tell = (progress: Progress) => store(job.id, assetId, progress)
+    let hostKey: string | undefined
     try {
       if (address === null) throw new AppError('asset_without_address', { name })
       const stored = await acceptedKey(assetId)
       const expected = target.hostKey ?? stored
-      let hostKey: string | undefined
       const { machineId } = await pushTo({
         name,
         host: address,
@@ -95,7 +95,8 @@ export function createPusher({ db, live, logger }: Pick<Core, 'db' | 'live' | 'l
       await waitOnline(machineId, signal)
       await tell({ state: 'done' })
     } catch (error) {
-      await tell(signal.aborted ? { state: 'cancelled' } : { state: 'failed', error })
+      const seen = hostKey === undefined ? {} : { hostKey }
+      await tell(signal.aborted ? { state: 'cancelled', ...seen } : { state: 'failed', error, ...seen })
     }
   }
 
