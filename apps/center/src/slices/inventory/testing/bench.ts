@@ -154,7 +154,6 @@ const handlers = own.create(center.core).handlers
 try {
   await addAgents(db)
   const id = derivedUuid('platform')
-  const { createCredentialSealer } = await import('../platforms/credentials.ts')
   await sql`insert into platform (id, kind, name, address, credential_kind, sealed_credentials, is_enabled, resync_minutes, requests_per_second, labels, state)
     values (${id}, 'vsphere', 'synthetic', 'x', 'none', ${createCredentialSealer(center.core.config.dir).seal(id, { kind: 'none' })}, true, 60, 100, '{}', 'connecting')`.execute(
     db,
