@@ -5,6 +5,7 @@ import { completionScript } from './commands/completion.ts'
 import { doctor } from './commands/doctor.ts'
 import { listFindings, listMachines, listQuarantine } from './commands/lists.ts'
 import { login } from './commands/login.ts'
+import { addPlatform, listAssets, listPlatforms, syncPlatform, testPlatform } from './commands/platforms.ts'
 import { deleteQuarantined, restoreQuarantined } from './commands/quarantine.ts'
 import { runProgram } from './commands/run-program.ts'
 import { scan } from './commands/scan.ts'
@@ -67,6 +68,34 @@ program
 listOptions(program.command('machines').description(text.commands.machines)).action(
   action((options) => listMachines(context, options)),
 )
+listOptions(program.command('assets').description(text.commands.assets))
+  .option('--unprotected')
+  .action(action((options) => listAssets(context, options)))
+const platform = program.command('platform').description(text.commands.platform)
+listOptions(platform.command('list').description(text.commands.platformList)).action(
+  action((options) => listPlatforms(context, options)),
+)
+function connectionOptions(command: Command): Command {
+  return command
+    .requiredOption('--kind <kind>')
+    .requiredOption('--address <address>')
+    .option('--fingerprint <fingerprint>')
+    .option('--user <name>')
+    .option('--token-id <id>')
+    .option('--ssh-key <file>')
+}
+connectionOptions(platform.command('add').description(text.commands.platformAdd))
+  .requiredOption('--name <name>')
+  .option('--json', text.options.json)
+  .action(action((options) => addPlatform(context, options)))
+connectionOptions(platform.command('test').description(text.commands.platformTest))
+  .option('--json', text.options.json)
+  .action(action((options) => testPlatform(context, options)))
+platform
+  .command('sync')
+  .description(text.commands.platformSync)
+  .argument('<name>')
+  .action(action((name: string) => syncPlatform(context, name)))
 program
   .command('scan')
   .description(text.commands.scan)

@@ -1,7 +1,8 @@
 import { request } from 'node:https'
 import { AppError, type ClientTransport } from '@ringwall/contracts'
 
-const requestTimeoutMs = 30_000
+/** The center tries a platform for up to 70 s. */
+const requestTimeoutMs = 90_000
 
 /** A transport of the API client that trusts exactly one CA and checks the host name; `onCookie` gets what a session sets. */
 export function createTransport(

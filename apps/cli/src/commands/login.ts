@@ -1,30 +1,12 @@
 import { hostname } from 'node:os'
-import { createInterface } from 'node:readline/promises'
-import { Writable } from 'node:stream'
 import { AppError, accessRoutes, createApiClient, roles } from '@ringwall/contracts'
 import { connectPinned, presentedCaHash } from '@ringwall/runtime'
 import type { Context } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { saveProfile } from '../profile.ts'
+import { ask } from '../prompt.ts'
 import { fill } from '../text/text.ts'
 import { createTransport } from '../transport.ts'
-
-async function ask(question: string, isSecret: boolean): Promise<string> {
-  const output = new Writable({
-    write(chunk, _encoding, done) {
-      if (!isSecret) process.stderr.write(chunk)
-      done()
-    },
-  })
-  if (isSecret) process.stderr.write(`${question}: `)
-  const prompt = createInterface({ input: process.stdin, output, terminal: process.stdin.isTTY === true })
-  try {
-    return await prompt.question(isSecret ? '' : `${question}: `)
-  } finally {
-    prompt.close()
-    if (isSecret) process.stderr.write('\n')
-  }
-}
 
 type LoginOptions = { caHash?: string; user?: string; passwordStdin?: boolean }
 
