@@ -23,7 +23,7 @@ const rules: Record<string, Rule> = {
   'apps/center': { workspaces: ['contracts', 'engines', 'platforms', 'runtime', 'postgres'] },
   'apps/scanner': { workspaces: ['contracts', 'engines', 'runtime', 'kernel'], forbidden: database },
   'apps/agent': { workspaces: ['contracts', 'engines', 'runtime', 'kernel'], forbidden: database },
-  'apps/cli': { workspaces: ['contracts', 'runtime'], forbidden: database },
+  'apps/cli': { workspaces: ['contracts', 'platforms', 'runtime'], forbidden: database },
   'apps/console': { workspaces: ['contracts'], forbidden: /^node:/ },
 }
 

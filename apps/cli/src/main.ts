@@ -1,7 +1,9 @@
 import { AppError, errorText } from '@ringwall/contracts'
 import { Command, Option } from 'commander'
 import { verifyAudit } from './commands/audit.ts'
+import { capturePlatform } from './commands/capture.ts'
 import { completionScript } from './commands/completion.ts'
+import { demo } from './commands/demo.ts'
 import { doctor } from './commands/doctor.ts'
 import { listFindings, listMachines, listQuarantine } from './commands/lists.ts'
 import { login } from './commands/login.ts'
@@ -91,11 +93,18 @@ connectionOptions(platform.command('add').description(text.commands.platformAdd)
 connectionOptions(platform.command('test').description(text.commands.platformTest))
   .option('--json', text.options.json)
   .action(action((options) => testPlatform(context, options)))
+connectionOptions(platform.command('capture').description(text.commands.platformCapture))
+  .requiredOption('--output <file>')
+  .action(action((options) => capturePlatform(context, options, stopping.signal)))
 platform
   .command('sync')
   .description(text.commands.platformSync)
   .argument('<name>')
   .action(action((name: string) => syncPlatform(context, name)))
+program
+  .command('demo')
+  .description(text.commands.demo)
+  .action(action(() => demo(context, stopping.signal)))
 program
   .command('scan')
   .description(text.commands.scan)
