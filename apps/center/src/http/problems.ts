@@ -15,10 +15,9 @@ export function validationError(error: z.ZodError): AppError {
   return new AppError('invalid_request', { problems: problems.join('; ') })
 }
 
-function fastifyCode(error: unknown): AppError | undefined {
+function fastifyCode(error: unknown, maxBytes: number): AppError | undefined {
   if (!(error instanceof Error) || !('code' in error)) return undefined
-  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new AppError('body_too_large', { maxBytes: 1024 * 1024 })
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new AppError('body_too_large', { maxBytes })
   if (error.code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
     return new AppError('unsupported_media_type', { contentType: '?' })
   if (error.code === 'FST_ERR_CTP_INVALID_JSON_BODY' || error.code === 'FST_ERR_CTP_EMPTY_JSON_BODY')
@@ -29,13 +28,13 @@ function fastifyCode(error: unknown): AppError | undefined {
 }
 
 /** Any error as one of the catalog. What is not expected gets an id and goes to the log, never to the caller. */
-export function toAppError(error: unknown, logger: Logger): AppError {
+export function toAppError(error: unknown, logger: Logger, maxBodyBytes = 1024 * 1024): AppError {
   if (error instanceof AppError) return error
   if (error instanceof z.ZodError) return validationError(error)
   if (isDiskFull(error)) return new AppError('disk_full', { path: 'database' }, { cause: error })
   if (isConnectionError(error))
     return new AppError('database_unavailable', { reason: 'no connection' }, { cause: error })
-  const known = fastifyCode(error)
+  const known = fastifyCode(error, maxBodyBytes)
   if (known !== undefined) return known
   const errorId = randomUUID()
   logger.error({ error, errorId }, 'unexpected error')

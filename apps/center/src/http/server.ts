@@ -88,7 +88,9 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
     if (retryAfter !== undefined) void reply.header('retry-after', String(retryAfter))
     void reply.status(known.status).type('application/problem+json').send(toProblem(known))
   }
-  app.setErrorHandler((error, _request, reply) => sendProblem(toAppError(error, logger), reply))
+  app.setErrorHandler((error, request, reply) =>
+    sendProblem(toAppError(error, logger, request.routeOptions.bodyLimit), reply),
+  )
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers(
       request.url.startsWith('/api/docs')
@@ -98,7 +100,7 @@ export async function createHttpServer(options: HttpOptions): Promise<FastifyIns
           }
         : securityHeaders,
     )
-    const waitMs = request.url.startsWith('/api/') ? admit(request.ip) : 0
+    const waitMs = /^\/(api|downloads)\//.test(request.url) ? admit(request.ip) : 0
     if (waitMs > 0) throw new AppError('too_many_requests', { retryAfterSeconds: Math.ceil(waitMs / 1000) })
   })
   await app.register(cookie)

@@ -9,6 +9,8 @@ import { duplicateIdentities, type Identity, type Join, matchIdentities } from '
 
 /** Changes within this time are looked at together. */
 const settleMs = 500
+/** Matching rests for this many times as long as it took: agents that all come back at once must not keep the center busy. */
+const restFactor = 5
 /** Changes that nobody told of are found after this. */
 const backstopMs = 300_000
 
@@ -116,7 +118,9 @@ export function createJoiner({
       isDue = true
       while (!signal.aborted) {
         try {
+          const startedMs = performance.now()
           if (isDue) await join()
+          const restMs = Math.max(settleMs, restFactor * (performance.now() - startedMs))
           if (!isDue) {
             const woken = new Promise<void>((resolve) => {
               wake = resolve
@@ -126,7 +130,7 @@ export function createJoiner({
             await Promise.race([woken, sleep(backstopMs, stop).then(changed, () => undefined)])
             resting.abort()
           }
-          await sleep(settleMs, signal)
+          await sleep(restMs, signal)
         } catch (error) {
           if (signal.aborted) return
           logger.error({ error }, 'agents and assets could not be joined')

@@ -77,7 +77,9 @@ export function createHealth({ db, live, alarms, clock }: Pick<Core, 'db' | 'liv
       tell(id)
     },
     changed: async (id: string, lagMs: number | null) => {
-      await sql`update platform set last_change_at = now(), lag_ms = coalesce(${lagMs}, lag_ms) where id = ${id}`.execute(db)
+      await sql`update platform set last_change_at = now(), lag_ms = coalesce(${lagMs}, lag_ms) where id = ${id}`.execute(
+        db,
+      )
       tell(id)
     },
   }

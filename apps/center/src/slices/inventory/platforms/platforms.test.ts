@@ -373,6 +373,42 @@ describe('a connection', () => {
     expect((await listed(id)).error).toBeNull()
   })
 
+  it('that fails for long is an alarm, until it works', async () => {
+    const id = await addPlatform({ fingerprint: `sha256:${'b'.repeat(64)}` })
+    await eventually('the failure', async () => (await getPlatform(id)).platform.state === 'failed')
+    const alarms = async (state: 'open' | 'closed') =>
+      (await center.as.viewer(apiRoutes.listAlarms, { query: { kind: 'platform.unreachable', state } })).items
+    expect(await alarms('open')).toEqual([])
+    await sql`update platform set error_at = now() - interval '6 minutes'`.execute(center.db)
+    const [alarm] = await eventually('the alarm', async () => {
+      const open = await alarms('open')
+      return open.length > 0 && open
+    })
+    expect(alarm?.params).toMatchObject({ name: 'engine', error: 'certificate_untrusted' })
+    await center.as.administrator(apiRoutes.updatePlatform, {
+      params: { id },
+      body: { fingerprint: goodFingerprint },
+    })
+    await listed(id)
+    expect(await alarms('closed')).toHaveLength(1)
+  })
+
+  it('keeps its credentials from an address whose fingerprint nobody accepted', async () => {
+    const id = await addPlatform()
+    const address = 'fake.example'
+    fake.definition.validateAddress = () => undefined
+    const move = (body: { address: string; fingerprint?: string }) =>
+      center.as.administrator(apiRoutes.updatePlatform, { params: { id }, body })
+    await expect(move({ address: 'elsewhere.example' })).rejects.toMatchObject({
+      code: 'platform_fingerprint_missing',
+    })
+    expect((await getPlatform(id)).platform.address).toBe(address)
+    const moved = await move({ address: 'elsewhere.example', fingerprint: goodFingerprint })
+    expect(moved.platform.address).toBe('elsewhere.example')
+    await eventually('the new address', async () => fake.opened.at(-1)?.address === 'elsewhere.example')
+    expect(fake.opened.at(-1)?.credentials).toEqual(credentials)
+  })
+
   it('is refused without a fingerprint, with other credentials, an address or a name that cannot be', async () => {
     await expect(addPlatform({ fingerprint: null })).rejects.toMatchObject({
       code: 'platform_fingerprint_missing',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:https'
@@ -60,6 +61,13 @@ describe('an install command', () => {
     expect(linux?.assetIds.sort()).toEqual([ids['web-1'], ids['web-2']].sort())
     expect(windows).toEqual({ osFamily: 'windows', command: null, assetIds: [ids['desk-1']] })
     expect(answer).toMatchObject({ maxUses: 2, agentPackage: { sha256, sizeBytes: archive.length } })
+    execFileSync('sh', ['-n'], { input: linux?.command ?? '' })
+    expect(
+      execFileSync('sh', [
+        '-c',
+        `sudo() { shift 2; sh -n -c "$1" && printf %s "$1"; }\n${linux?.command}`,
+      ]).toString(),
+    ).toContain('tar -C /opt')
     for (const part of [answer.agentPackage.url, sha256, '--token rwe_', '--ca-hash sha256:'])
       expect(linux?.command).toContain(part)
     const downloaded = await new Promise<Buffer>((resolve, reject) => {
