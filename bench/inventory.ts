@@ -33,14 +33,7 @@ await build({
   target: 'node24',
   format: 'esm',
   logLevel: 'warning',
-  external: [
-    '@fastify/swagger-ui',
-    '@fastify/swagger',
-    '@litko/yara-x',
-    'pg-native',
-    'cpu-features',
-    '*.node',
-  ],
+  external: ['@fastify/swagger-ui', '@fastify/swagger', '@litko/yara-x', 'pg-native', 'ssh2'],
   banner: {
     js: "import { createRequire as ringwallCreateRequire } from 'node:module'; const require = ringwallCreateRequire(import.meta.url);",
   },
