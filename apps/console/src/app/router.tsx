@@ -21,6 +21,23 @@ export const machineFilters = filters(
   'hasOpenFindings',
   'sha256',
 )
+export const assetFilters = filters(
+  'search',
+  'platformId',
+  'clusterId',
+  'hostId',
+  'isPlaced',
+  'kind',
+  'pool',
+  'power',
+  'osFamily',
+  'label',
+  'isProtected',
+  'hasIssue',
+  'isGone',
+)
+export const topologyFilters = filters('search', 'platformId', 'clusterId', 'hostId', 'isPlaced')
+export const issueFilters = filters('state', 'kind')
 export const findingFilters = filters(
   'search',
   'severity',
@@ -51,6 +68,29 @@ const routeTree = root.addChildren([
     createRoute({ getParentRoute: () => shell, path: '/machines/$id' }).lazy(() =>
       import('../slices/inventory/machine-page.tsx').then((page) => page.lazyRoute),
     ),
+    createRoute({ getParentRoute: () => shell, path: '/assets', validateSearch: assetFilters }).lazy(() =>
+      import('../slices/inventory/assets-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/assets/$id' }).lazy(() =>
+      import('../slices/inventory/asset-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/platforms' }).lazy(() =>
+      import('../slices/inventory/platforms-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/platforms/$id' }).lazy(() =>
+      import('../slices/inventory/platform-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/topology', validateSearch: topologyFilters }).lazy(
+      () => import('../slices/inventory/topology-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/pools' }).lazy(() =>
+      import('../slices/inventory/pools-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({
+      getParentRoute: () => shell,
+      path: '/inventory-issues',
+      validateSearch: issueFilters,
+    }).lazy(() => import('../slices/inventory/issues-page.tsx').then((page) => page.lazyRoute)),
     createRoute({ getParentRoute: () => shell, path: '/enrol' }).lazy(() =>
       import('../slices/fleet/enrol-page.tsx').then((page) => page.lazyRoute),
     ),

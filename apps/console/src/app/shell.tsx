@@ -1,14 +1,19 @@
 import {
   AlertOutlined,
+  ApartmentOutlined,
   ApiOutlined,
   AuditOutlined,
   BugOutlined,
+  CloudServerOutlined,
   ClusterOutlined,
   DashboardOutlined,
   GlobalOutlined,
+  HddOutlined,
   HeartOutlined,
+  IdcardOutlined,
   InboxOutlined,
   MoonOutlined,
+  PieChartOutlined,
   RadarChartOutlined,
   SafetyCertificateOutlined,
   SunOutlined,
@@ -31,6 +36,11 @@ type Entry = { path: string; key: MenuKey; icon: ReactNode; permission: Permissi
 type MenuKey =
   | 'overview'
   | 'machines'
+  | 'topology'
+  | 'assets'
+  | 'platforms'
+  | 'pools'
+  | 'issues'
   | 'scans'
   | 'findings'
   | 'quarantine'
@@ -41,7 +51,8 @@ type MenuKey =
   | 'audit'
   | 'health'
 
-const entries: (Entry & { group: 'protect' | 'manage' })[] = [
+const groups = ['protect', 'inventory', 'manage'] as const
+const entries: (Entry & { group: (typeof groups)[number] })[] = [
   { group: 'protect', path: '/', key: 'overview', icon: <DashboardOutlined />, permission: 'machines.read' },
   {
     group: 'protect',
@@ -67,6 +78,29 @@ const entries: (Entry & { group: 'protect' | 'manage' })[] = [
   },
   { group: 'protect', path: '/alarms', key: 'alarms', icon: <AlertOutlined />, permission: 'alarms.read' },
   {
+    group: 'inventory',
+    path: '/topology',
+    key: 'topology',
+    icon: <ApartmentOutlined />,
+    permission: 'assets.read',
+  },
+  { group: 'inventory', path: '/assets', key: 'assets', icon: <HddOutlined />, permission: 'assets.read' },
+  { group: 'inventory', path: '/pools', key: 'pools', icon: <PieChartOutlined />, permission: 'assets.read' },
+  {
+    group: 'inventory',
+    path: '/inventory-issues',
+    key: 'issues',
+    icon: <IdcardOutlined />,
+    permission: 'assets.read',
+  },
+  {
+    group: 'inventory',
+    path: '/platforms',
+    key: 'platforms',
+    icon: <CloudServerOutlined />,
+    permission: 'platforms.read',
+  },
+  {
     group: 'manage',
     path: '/policy',
     key: 'policy',
@@ -89,7 +123,7 @@ function Navigation({ permissions }: { permissions: Permission[] }) {
     alarms: overview?.alarms.open ?? 0,
   }
   const selected = entries.find((entry) => entry.path !== '/' && path.startsWith(entry.path))?.path ?? '/'
-  const items = (['protect', 'manage'] as const).map((group) => ({
+  const items = groups.map((group) => ({
     type: 'group' as const,
     key: group,
     label: t(`menu.${group}`),

@@ -44,6 +44,19 @@ function Identity({ machine }: { machine: MachineDetail }) {
         <Descriptions.Item label={t('machine.id')}>
           <MonoText text={machine.id} />
         </Descriptions.Item>
+        {machine.asset !== null && (
+          <Descriptions.Item label={t('machine.asset')}>
+            <div>
+              <Link to="/assets/$id" params={{ id: machine.asset.id }}>
+                {machine.asset.name}
+              </Link>{' '}
+              <span className="muted">
+                {[machine.asset.host?.name, machine.asset.platform.name].filter((name) => name).join(' · ')}
+              </span>
+              <div className="muted">{t('asset.joinedBy', { evidence: machine.asset.evidence })}</div>
+            </div>
+          </Descriptions.Item>
+        )}
         {machine.lineage !== null && (
           <Descriptions.Item label={t('machine.clonedFrom')}>
             <Link to="/machines/$id" params={{ id: machine.lineage.parentId }}>

@@ -12,6 +12,7 @@ import { StartScanDialog } from '../../ui/start-scan-dialog.tsx'
 import { EmptyState } from '../../ui/states.tsx'
 import { LinkTag, ProtectionTag } from '../../ui/tags.tsx'
 import { MonoText, TimeText } from '../../ui/texts.tsx'
+import { SavedFilters } from './saved-filters.tsx'
 
 function useColumns(): TableColumnsType<Machine> {
   const { t } = useTranslation()
@@ -80,6 +81,7 @@ function MachinesPage() {
       lead={t('machine.lead')}
       actions={
         <>
+          <SavedFilters list="machines" />
           {may('scans.run') && (
             <Button disabled={selected.length === 0} onClick={() => setIsScanOpen(true)}>
               {t('scan.startFor', { count: selected.length })}
