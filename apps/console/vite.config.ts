@@ -5,6 +5,8 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   plugins: [react()],
   build: {
+    // Not `assets`: that is a page.
+    assetsDir: 'static',
     outDir: join(import.meta.dirname, '../../dist/console'),
     emptyOutDir: true,
     chunkSizeWarningLimit: 1200,

@@ -237,7 +237,7 @@ async function serveConsole(app: FastifyInstance, dir: string): Promise<void> {
         // Names of assets carry a hash of their content.
         void response.header(
           'cache-control',
-          path.includes('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
+          path.includes('/static/') ? 'public, max-age=31536000, immutable' : 'no-cache',
         )
       },
     })
@@ -247,7 +247,7 @@ async function serveConsole(app: FastifyInstance, dir: string): Promise<void> {
       isBuilt &&
       request.method === 'GET' &&
       !request.url.startsWith('/api/') &&
-      !request.url.startsWith('/assets/')
+      !request.url.startsWith('/static/')
     )
       return reply.sendFile('index.html')
     const error = new AppError('not_found', { kind: 'page', id: request.url.slice(0, 200) })

@@ -42,6 +42,8 @@ export function themeFor(mode: ColorMode): ThemeConfig {
         darkItemSelectedBg: '#1d4a47',
         darkItemHoverBg: '#17333a',
         itemBorderRadius: 8,
+        itemHeight: 34,
+        itemMarginBlock: 2,
       },
       Table: { headerBg: 'transparent', headerSplitColor: 'transparent', cellPaddingBlock: 11 },
       Card: { headerFontSize: 15 },

@@ -1,11 +1,11 @@
 import type { Asset } from '@ringwall/contracts'
 import { type TableColumnsType, Tag, Tooltip } from 'antd'
 import { useTranslation } from 'react-i18next'
-import { MonoText, TimeText } from '../../ui/texts.tsx'
+import { TimeText } from '../../ui/texts.tsx'
 import { AssetProtection, PowerTag } from './asset-tags.tsx'
 
-/** Columns of every list of assets; a place that says where it is leaves `placement` out. */
-export function useAssetColumns({ hasPlacement = true } = {}): TableColumnsType<Asset> {
+/** Columns of every list of assets. `isNarrow`: beside something else, with what matters most. */
+export function useAssetColumns({ hasPlacement = true, isNarrow = false } = {}): TableColumnsType<Asset> {
   const { t } = useTranslation()
   return [
     {
@@ -54,18 +54,37 @@ export function useAssetColumns({ hasPlacement = true } = {}): TableColumnsType<
     {
       title: t('asset.addresses'),
       key: 'addresses',
-      render: (_, asset) => <MonoText text={asset.addresses.slice(0, 2).join(', ') || '–'} />,
+      render: (_, asset) =>
+        asset.addresses.length === 0
+          ? '–'
+          : asset.addresses.slice(0, 2).map((address) => (
+              <div key={address} className="mono" style={{ whiteSpace: 'nowrap' }}>
+                {address}
+              </div>
+            )),
     },
-    { title: t('asset.guestOs'), key: 'os', render: (_, asset) => asset.guestOs ?? '–' },
+    ...(isNarrow
+      ? []
+      : [
+          {
+            title: t('asset.guestOs'),
+            key: 'os',
+            render: (_: unknown, asset: Asset) => asset.guestOs ?? '–',
+          },
+        ]),
     {
       title: t('machine.protectionState'),
       key: 'protection',
       render: (_, asset) => <AssetProtection asset={asset} />,
     },
-    {
-      title: t('asset.lastSeen'),
-      key: 'lastSeen',
-      render: (_, asset) => <TimeText at={asset.goneAt ?? asset.lastSeenAt} />,
-    },
+    ...(isNarrow
+      ? []
+      : [
+          {
+            title: t('asset.lastSeen'),
+            key: 'lastSeen',
+            render: (_: unknown, asset: Asset) => <TimeText at={asset.goneAt ?? asset.lastSeenAt} />,
+          },
+        ]),
   ]
 }

@@ -6,7 +6,7 @@ import { useApi } from '../../app/api.ts'
 import { FigureCard } from '../../ui/figure-card.tsx'
 import { formatNumber } from '../../ui/format.ts'
 import { Page } from '../../ui/page.tsx'
-import { EmptyState, Loaded } from '../../ui/states.tsx'
+import { Loaded } from '../../ui/states.tsx'
 import { CountsBar } from './counts.tsx'
 
 function PoolCard({ summary }: { summary: PoolSummary }) {
@@ -18,7 +18,6 @@ function PoolCard({ summary }: { summary: PoolSummary }) {
       extra={<CountsBar counts={summary.counts} search={{ pool }} />}
       style={{ marginBottom: 16 }}
     >
-      {summary.platforms.length === 0 && summary.agentOnly === 0 && <EmptyState text={t('pool.empty')} />}
       {summary.agentOnly > 0 && (
         <p>
           <Link to="/machines" search={{ pool } as never}>
@@ -66,7 +65,9 @@ function PoolsPage() {
                   key={pool}
                   label={t(`pool.title.${pool}`)}
                   value={counts.total - counts.templates + agentOnly}
-                  tone={counts.unprotected > 0 ? 'warn' : 'good'}
+                  {...(counts.total + agentOnly === 0
+                    ? {}
+                    : { tone: counts.unprotected > 0 ? ('warn' as const) : ('good' as const) })}
                   detail={
                     counts.unprotected > 0 ? (
                       <Link to="/assets" search={{ pool, isProtected: 'false' } as never}>
@@ -76,16 +77,18 @@ function PoolsPage() {
                         })}
                       </Link>
                     ) : (
-                      t('pool.allProtected')
+                      t(counts.total + agentOnly === 0 ? 'pool.empty' : 'pool.allProtected')
                     )
                   }
                   onOpen={() => void navigate({ to: '/assets', search: { pool } as never })}
                 />
               ))}
             </div>
-            {pools.map((summary) => (
-              <PoolCard key={summary.pool} summary={summary} />
-            ))}
+            {pools
+              .filter(({ counts, agentOnly }) => counts.total + agentOnly > 0)
+              .map((summary) => (
+                <PoolCard key={summary.pool} summary={summary} />
+              ))}
           </>
         )}
       </Loaded>

@@ -94,10 +94,10 @@ function NodeAssets({ path }: { path: TopologyNode[] }) {
   const nameOf = useNodeName()
   const [filters] = useFilters()
   const node = path.at(-1)
-  const columns = useAssetColumns({ hasPlacement: node?.kind !== 'host' })
+  const columns = useAssetColumns({ hasPlacement: node?.kind !== 'host', isNarrow: true })
   if (node === undefined) return null
   return (
-    <div>
+    <div style={{ minWidth: 0 }}>
       <div className="topology-head">
         <div>
           <div className="muted">
