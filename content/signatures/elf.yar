@@ -43,10 +43,12 @@ rule elf_infected_entry_in_data
     severity = "suspicious"
     description = "A parasite that was appended to a program is started from a segment which is writable and executable."
   condition:
-    uint32(0) == 0x464c457f and elf.type == elf.ET_EXEC and elf.number_of_segments > 0 and filesize < 20MB and
-    for any segment in elf.segments : (
-      segment.type == elf.PT_LOAD and segment.flags & elf.PF_W != 0 and segment.flags & elf.PF_X != 0 and
-      elf.entry_point >= segment.offset and elf.entry_point < segment.offset + segment.file_size and segment.offset > 0
+    // Firmware is one such segment too; a parasite comes after the program that it was appended to.
+    uint32(0) == 0x464c457f and elf.type == elf.ET_EXEC and elf.number_of_segments > 1 and filesize < 20MB and
+    for any i in (1..elf.number_of_segments - 1) : (
+      elf.segments[i].type == elf.PT_LOAD and elf.segments[i].flags & elf.PF_W != 0 and elf.segments[i].flags & elf.PF_X != 0 and
+      elf.entry_point >= elf.segments[i].offset and elf.entry_point < elf.segments[i].offset + elf.segments[i].file_size and
+      for any j in (0..i - 1) : ( elf.segments[j].type == elf.PT_LOAD and elf.segments[j].offset < elf.segments[i].offset )
     )
 }
 
