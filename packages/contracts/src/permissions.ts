@@ -16,6 +16,8 @@ export const permissionCatalog = {
   'scans.run': 'operator',
   'findings.read': 'viewer',
   'findings.decide': 'operator',
+  'cache.read': 'viewer',
+  'cache.flush': 'administrator',
   'quarantine.read': 'viewer',
   'quarantine.restore': 'operator',
   'quarantine.delete': 'administrator',

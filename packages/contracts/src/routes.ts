@@ -7,6 +7,7 @@ import { savedFilterRoutes } from './inventory/filters.ts'
 import { platformRoutes } from './inventory/platforms.ts'
 import { protectRoutes } from './inventory/protect.ts'
 import { malwareRoutes } from './malware/api.ts'
+import { sharingRoutes } from './malware/sharing-api.ts'
 import { systemRoutes } from './system/api.ts'
 
 /** Every route of the API, by operation id. A new slice adds its group here. */
@@ -19,6 +20,7 @@ export const apiRoutes = {
   ...savedFilterRoutes,
   ...protectRoutes,
   ...malwareRoutes,
+  ...sharingRoutes,
   ...alarmRoutes,
   ...systemRoutes,
 }

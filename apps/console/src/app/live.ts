@@ -8,7 +8,7 @@ const readsOf: Record<ChangedObject, OperationId[]> = {
   machine: ['listMachines', 'getMachine', 'listMachineEvents', 'getOverview'],
   scan: ['listScans', 'getScan', 'listScanTargets', 'getOverview'],
   finding: ['listFindings', 'getFinding', 'getOverview', 'listMachines', 'listDecisions'],
-  quarantine: ['listQuarantine', 'getOverview', 'getFinding'],
+  quarantine: ['listQuarantine', 'getOverview', 'getFinding', 'getHash', 'listUndoItems'],
   alarm: ['listAlarms', 'getOverview'],
   scanner: ['listScanners', 'getHealth', 'getOverview'],
   enrolToken: ['listEnrolTokens'],
@@ -17,6 +17,11 @@ const readsOf: Record<ChangedObject, OperationId[]> = {
   platform: ['listPlatforms', 'getPlatform', 'getTopology', 'listPools'],
   asset: ['listAssets', 'getAsset', 'getTopology', 'listPools', 'listInventoryIssues', 'getMachine'],
   pushJob: ['listPushJobs', 'getPushJob'],
+  hash: ['listVerdicts', 'getHash', 'listHashMachines'],
+  cache: ['getCache', 'listCacheFlushes', 'listContentVersions'],
+  allowEntry: ['listAllowEntries', 'getHash'],
+  rejudge: ['listRejudges'],
+  undo: ['getUndo', 'listUndoItems', 'getHash'],
 }
 
 /** However much changes, a page reads again at most this often. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { countSchema, idSchema, pathSchema, sha256Schema } from '../common.ts'
+import { countSchema, idSchema, pathSchema, sha256Schema, timestampSchema } from '../common.ts'
+import { cacheFlushSchema, huntedContentSchema, sharingLimits } from '../malware/sharing.ts'
 
 /** What an agent does with a malicious file. */
 export const malwarePolicySchema = z.object({
@@ -44,12 +45,36 @@ export const agentTaskSchema = z.discriminatedUnion('kind', [
     targetPath: pathSchema.optional(),
   }),
   z.object({ ...taskBase, kind: z.literal('quarantine.delete'), quarantineId: idSchema }),
+  /** Contents that turned out bad: find them here without a scan, and do what the policy says. */
+  z.object({
+    ...taskBase,
+    kind: z.literal('hunt'),
+    contents: z.array(huntedContentSchema).max(sharingLimits.maxTaskHashes),
+  }),
+  /** Contents to bring to a scanner once more, because the rules changed. */
+  z.object({
+    ...taskBase,
+    kind: z.literal('content.bring'),
+    sha256s: z.array(sha256Schema).max(sharingLimits.maxTaskHashes),
+  }),
 ])
 export type AgentTask = z.infer<typeof agentTaskSchema>
 
 /** A person's word on a content: applies to what is found from now on and to what is held or quarantined. */
 export const decisionSchema = z.object({ sha256: sha256Schema, decision: z.enum(['quarantine', 'allow']) })
 export type Decision = z.infer<typeof decisionSchema>
+
+/**
+ * What is never taken away: a content, files whose path fits a pattern (`*` within a name, `**` across names), or
+ * unmodified files of a signer (a system package such as `dpkg:coreutils`).
+ */
+export const allowKinds = ['hash', 'path', 'signer'] as const
+export const allowanceSchema = z.object({
+  kind: z.enum(allowKinds),
+  value: z.string().min(1).max(1000),
+  expiresAt: timestampSchema.nullable(),
+})
+export type Allowance = z.infer<typeof allowanceSchema>
 
 /** What a machine should be. The center signs the JSON text; the agent keeps the last one that verified. */
 export const desiredStateSchema = z.object({
@@ -61,6 +86,7 @@ export const desiredStateSchema = z.object({
   scanners: z.array(scannerEndpointSchema).max(64),
   tasks: z.array(agentTaskSchema).max(1000),
   decisions: z.array(decisionSchema).max(10_000),
+  allowances: z.array(allowanceSchema).max(10_000).default([]),
 })
 export type DesiredState = z.infer<typeof desiredStateSchema>
 
@@ -76,5 +102,6 @@ export const desiredScannerStateSchema = z.object({
       signature: z.string().max(200),
     })
     .nullable(),
+  flushes: z.array(cacheFlushSchema).max(200).default([]),
 })
 export type DesiredScannerState = z.infer<typeof desiredScannerStateSchema>

@@ -6,6 +6,7 @@ import {
   holdReasonSchema,
   scanProgressSchema,
 } from '../malware/scan.ts'
+import { sharingLimits } from '../malware/sharing.ts'
 
 /** Classes of spooled records, in the order in which they are kept when the spool is full: alerts go last. */
 export const eventClasses = ['alert', 'event', 'inventory'] as const
@@ -47,6 +48,23 @@ export const agentEventSchema = z.discriminatedUnion('type', [
     path: pathSchema,
     sha256: sha256Schema,
     sizeBytes: countSchema,
+  }),
+  /** A hunt is over: how many files of each content were found, and what became of them. */
+  z.object({
+    ...base,
+    type: z.literal('hunt.ended'),
+    taskId: idSchema,
+    contents: z
+      .array(z.object({ sha256: sha256Schema, files: countSchema, quarantined: countSchema }))
+      .max(sharingLimits.maxTaskHashes),
+  }),
+  /** Contents that were asked for: brought to a scanner, or not to be had here any more. */
+  z.object({
+    ...base,
+    type: z.literal('content.brought'),
+    taskId: idSchema,
+    brought: countSchema,
+    missing: z.array(sha256Schema).max(sharingLimits.maxTaskHashes),
   }),
   z.object({
     ...base,

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { countSchema, idSchema, sha256Schema } from '../common.ts'
 import { machineFactsSchema } from '../inventory/facts.ts'
-import { scanProgressSchema } from '../malware/scan.ts'
+import { holdReasonSchema, scanProgressSchema } from '../malware/scan.ts'
 import { scannerHealthSchema } from '../malware/scanner.ts'
+import { sharingDownMessages, sharingUpMessages } from '../malware/sharing.ts'
 
 /**
  * The link: one mTLS WebSocket from each agent and scanner to the center, path /link.
@@ -79,6 +80,7 @@ export const upMessages = {
   'quarantine.ask': z.object({ sha256: sha256Schema }),
   /** A new key for this identity: renewal, or the answer to a split. Answered by certificate. */
   csr: z.object({ csrPem: z.string().max(8000), reason: z.enum(['renewal', 'split']) }),
+  ...sharingUpMessages,
 } as const
 
 /** Messages of the center to an agent or scanner. */
@@ -93,7 +95,12 @@ export const downMessages = {
   }),
   desired: z.object(signedText),
   ack: z.object({ epoch: idSchema, seq: countSchema, credits: z.number().int().min(0).max(1000) }),
-  'quarantine.answer': z.object({ sha256: sha256Schema, answer: z.enum(['grant', 'hold']) }),
+  'quarantine.answer': z.object({
+    sha256: sha256Schema,
+    answer: z.enum(['grant', 'hold']),
+    /** Why to hold. */
+    holdReason: holdReasonSchema.optional(),
+  }),
   /** This identity is in use by another machine: make a new key, send a csr, reconnect with the new certificate. */
   split: z.object({ newId: idSchema, parentId: idSchema }),
   certificate: z.object({ id: idSchema, certificatePem: z.string().max(8000), caPem: z.string().max(8000) }),
@@ -102,6 +109,7 @@ export const downMessages = {
     code: z.string().max(60),
     params: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
   }),
+  ...sharingDownMessages,
 } as const
 
 export type UpMessages = { [T in keyof typeof upMessages]: z.infer<(typeof upMessages)[T]> }

@@ -41,6 +41,7 @@ export function createDesired(
       const content = options.core().content
       return {
         scannerId: peer.id,
+        flushes: [],
         content:
           content === undefined
             ? null
