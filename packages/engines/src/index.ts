@@ -1,4 +1,6 @@
+export * from './content-parts.ts'
 export * from './engine.ts'
+export * from './engine-versions.ts'
 export * from './engines.ts'
 export * from './signature/hash-set.ts'
 export * from './signature/pack.ts'

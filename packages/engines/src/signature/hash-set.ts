@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { AppError } from '@ringwall/contracts'
+import { AppError, type EngineFinding } from '@ringwall/contracts'
 import type { Engine } from '../engine.ts'
+import { engineVersions } from '../engine-versions.ts'
 
 const algorithms = { 16: 'md5', 20: 'sha1', 32: 'sha256' } as const
 type HashBytes = keyof typeof algorithms
@@ -8,7 +9,16 @@ type HashBytes = keyof typeof algorithms
 export type HashEntry = { hash: string; name: string }
 
 /** Hashes of one algorithm: sorted fixed-width records, found by binary search; no object for an entry. */
-export type HashSet = { hashBytes: HashBytes; count: number; find: (hash: Uint8Array) => string | undefined }
+export type HashSet = {
+  hashBytes: HashBytes
+  count: number
+  /** The name of the hash that stands in `hash` at `at`. */
+  find: (hash: Uint8Array, at?: number) => string | undefined
+  /** Whether a hash begins with the bytes in `source` from `at` to `end`. */
+  hasPrefix: (source: Uint8Array, at: number, end: number) => boolean
+  /** The hashes in order, as views of one buffer. */
+  hashes: () => Generator<Buffer>
+}
 
 /**
  * Reads a list of hashes, one a line: ClamAV's `hash:size:name` (.hdb, .hsb), or `hash name`. Empty lines and
@@ -48,23 +58,48 @@ function buildHashSet(entries: readonly HashEntry[], hashBytes: HashBytes): Hash
     table.write(hash, index * hashBytes, 'hex')
     nameOf[index] = nameIndex.get(name) ?? 0
   })
-  const find = (hash: Uint8Array): string | undefined => {
+  /** The record that begins with the bytes in `source` from `at` to `end`; -1 when there is none. */
+  const indexOf = (source: Uint8Array, at: number, end: number): number => {
     let low = 0
     let high = unique.length - 1
     while (low <= high) {
       const middle = (low + high) >>> 1
-      const order = table.compare(hash, 0, hashBytes, middle * hashBytes, (middle + 1) * hashBytes)
-      if (order === 0) return names[nameOf[middle] ?? 0]
+      const order = table.compare(source, at, end, middle * hashBytes, middle * hashBytes + end - at)
+      if (order === 0) return middle
       if (order < 0) low = middle + 1
       else high = middle - 1
     }
-    return undefined
+    return -1
   }
-  return { hashBytes, count: unique.length, find }
+  return {
+    hashBytes,
+    count: unique.length,
+    find: (hash, at = 0) => {
+      const index = indexOf(hash, at, at + hashBytes)
+      return index < 0 ? undefined : names[nameOf[index] ?? 0]
+    },
+    hasPrefix: (source, at, end) => indexOf(source, at, end) >= 0,
+    hashes: function* () {
+      for (let offset = 0; offset < table.length; offset += hashBytes)
+        yield table.subarray(offset, offset + hashBytes)
+    },
+  }
+}
+
+/** What the hash engine says of a content that is on a list. */
+export function hashFinding(algorithm: 'md5' | 'sha1' | 'sha256', hash: string, name: string): EngineFinding {
+  return {
+    engine: 'hash',
+    rule: `${algorithm}:${hash}`,
+    title: name,
+    category: 'hash',
+    severity: 'malicious',
+    matches: [],
+  }
 }
 
 /** The hash engine: exact matches of the whole content. MD5 and SHA-1 are only computed when a set needs them. */
-export function createHashEngine(sets: readonly HashSet[], version: string): Engine {
+export function createHashEngine(sets: readonly HashSet[], version: string = engineVersions.hash): Engine {
   return {
     id: 'hash',
     version,
@@ -81,16 +116,7 @@ export function createHashEngine(sets: readonly HashSet[], version: string): Eng
                 .digest()
         const name = set.find(hash)
         if (name === undefined) continue
-        return [
-          {
-            engine: 'hash',
-            rule: `${algorithm}:${hash.toString('hex')}`,
-            title: name,
-            category: 'hash',
-            severity: 'malicious',
-            matches: [],
-          },
-        ]
+        return [hashFinding(algorithm, hash.toString('hex'), name)]
       }
       return []
     },

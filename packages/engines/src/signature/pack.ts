@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { AppError } from '@ringwall/contracts'
 import { z } from 'zod'
+import { contentPartsOf, versionOfParts } from '../content-parts.ts'
 
 /** A pack is unpacked within this budget. */
 const maxPackBytes = 512 * 1024 * 1024
@@ -18,12 +18,9 @@ const packSchema = z.object({
 /** Rules and hash lists as they travel from the center to the scanners. Who receives one verifies its signature first. */
 export type ContentPack = z.infer<typeof packSchema>
 
-/** The version of a content: a short hash of all of it, so that the same content has the same version everywhere. */
+/** The version of a content, with the engines of this program. Throws list_invalid. */
 export function contentVersionOf(content: Pick<ContentPack, 'rules' | 'hashLists'>): string {
-  const hash = createHash('sha256')
-  for (const { name, source } of content.rules) hash.update(`rule\0${name}\0${source}\0`)
-  for (const { name, text } of content.hashLists) hash.update(`list\0${name}\0${text}\0`)
-  return hash.digest('hex').slice(0, 16)
+  return versionOfParts(contentPartsOf(content))
 }
 
 export function encodePack(pack: ContentPack): Buffer {

@@ -1,6 +1,7 @@
 import { compile, type RuleMatch, type YaraX } from '@litko/yara-x'
 import { AppError, type EngineFinding } from '@ringwall/contracts'
 import { type Engine, excerptOf } from '../engine.ts'
+import { engineVersions } from '../engine-versions.ts'
 
 export type RuleFile = { name: string; source: string }
 
@@ -69,7 +70,10 @@ function toFinding(match: RuleMatch): EngineFinding {
  * The signature engine: YARA rules, compiled once. A rule's meta fields give its finding: title, category,
  * severity (`malicious`, else suspicious) and description. Throws rule_invalid.
  */
-export function createYaraEngine(rules: readonly RuleFile[], version: string): Engine {
+export function createYaraEngine(
+  rules: readonly RuleFile[],
+  version: string = engineVersions.signature,
+): Engine {
   const compiled = compileRules(rules)
   return {
     id: 'signature',
