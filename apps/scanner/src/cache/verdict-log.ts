@@ -1,24 +1,32 @@
 /**
  * Records of the verdict log, 64 bytes each, little-endian:
- *   0 sha256 (32) · 32 verdict code u8 · 33 zero · 34 version number u16 · 36 size u48 · 42 judged at, ms u48
+ *   0 sha256 (32) · 32 verdict code u8 · 33 flags u8 · 34 version number u16 · 36 size u48 · 42 judged at, ms u48
  *   48 zero (12) · 60 CRC32C of the first 60 bytes u32
  */
 import { crc32c } from '@ringwall/runtime'
 
 export const recordBytes = 64
 
+/** Instead of a verdict: the hash is to be forgotten. */
+export const forgottenCode = 255
+/** The verdict came from another scanner: it is not told to the center. */
+export const foreignFlag = 1
+
 export type LogRecord = {
   sha256: Buffer
   code: number
+  flags: number
   version: number
   sizeBytes: number
   judgedAtMs: number
 }
 
-export function encodeLogRecord({ sha256, code, version, sizeBytes, judgedAtMs }: LogRecord): Buffer {
+export function encodeLogRecord(record: LogRecord): Buffer {
+  const { sha256, code, flags, version, sizeBytes, judgedAtMs } = record
   const bytes = Buffer.alloc(recordBytes)
   sha256.copy(bytes)
   bytes.writeUInt8(code, 32)
+  bytes.writeUInt8(flags, 33)
   bytes.writeUInt16LE(version, 34)
   bytes.writeUIntLE(sizeBytes, 36, 6)
   bytes.writeUIntLE(judgedAtMs, 42, 6)
@@ -33,6 +41,7 @@ export function decodeLogRecord(bytes: Buffer, offset: number): LogRecord | unde
   return {
     sha256: bytes.subarray(offset, offset + 32),
     code: bytes.readUInt8(offset + 32),
+    flags: bytes.readUInt8(offset + 33),
     version: bytes.readUInt16LE(offset + 34),
     sizeBytes: bytes.readUIntLE(offset + 36, 6),
     judgedAtMs: bytes.readUIntLE(offset + 42, 6),

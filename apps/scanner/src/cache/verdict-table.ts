@@ -1,13 +1,16 @@
 /**
- * SHA-256 -> (verdict, version, record number) in memory: open addressing with linear probing in typed arrays,
- * 39 bytes a slot, no object for an entry. 256 shards by the first byte of the hash, so that growing one of them
- * never holds up a lookup for long. The hash is its own hash function: SHA-256 is uniform.
+ * SHA-256 -> verdict in memory: open addressing with linear probing in typed arrays, 45 bytes a slot, no object for
+ * an entry. 256 shards by the first byte of the hash, each a quarter larger when it is four fifths full: an entry
+ * takes 56 to 70 bytes, and growing never holds up a lookup for long. SHA-256 is uniform: it is its own hash function.
  */
 const keyBytes = 32
-const initialSlots = 256
-const maxLoad = 0.7
+const initialSlots = 64
+const maxLoad = 0.8
+const growth = 1.25
+const slotBytes = keyBytes + 13
+const uint32Range = 2 ** 32
 
-export type TableEntry = { code: number; version: number; record: number }
+export type TableEntry = { code: number; version: number; sizeBytes: number; judgedAtSeconds: number }
 
 type Shard = {
   slots: number
@@ -15,79 +18,162 @@ type Shard = {
   keys: Buffer
   codes: Uint8Array
   versions: Uint16Array
-  records: Uint32Array
+  sizesLow: Uint32Array
+  sizesHigh: Uint16Array
+  seconds: Uint32Array
 }
 
 function makeShard(slots: number): Shard {
   return {
     slots,
     count: 0,
-    keys: Buffer.alloc(slots * keyBytes),
+    keys: Buffer.allocUnsafeSlow(slots * keyBytes),
     codes: new Uint8Array(slots),
     versions: new Uint16Array(slots),
-    records: new Uint32Array(slots),
+    sizesLow: new Uint32Array(slots),
+    sizesHigh: new Uint16Array(slots),
+    seconds: new Uint32Array(slots),
   }
+}
+
+const homeOf = (shard: Shard, source: Buffer, at: number): number =>
+  Math.floor((source.readUInt32BE(at + 1) * shard.slots) / uint32Range)
+
+function isSame(keys: Buffer, offset: number, source: Buffer, at: number): boolean {
+  for (let word = keyBytes - 4; word >= 0; word -= 4)
+    if (keys.readInt32LE(offset + word) !== source.readInt32LE(at + word)) return false
+  return true
 }
 
 /** The slot that holds the key, or the free one where it belongs. A free slot has code 0. */
 function findSlot(shard: Shard, source: Buffer, at: number): number {
-  const mask = shard.slots - 1
-  for (let slot = source.readUInt32LE(at + 1) & mask; ; slot = (slot + 1) & mask) {
-    if (shard.codes[slot] === 0) return slot
-    if (shard.keys.compare(source, at, at + keyBytes, slot * keyBytes, (slot + 1) * keyBytes) === 0)
-      return slot
+  for (let slot = homeOf(shard, source, at); ; ) {
+    if (shard.codes[slot] === 0 || isSame(shard.keys, slot * keyBytes, source, at)) return slot
+    slot += 1
+    if (slot === shard.slots) slot = 0
   }
 }
 
-function grow(shard: Shard): Shard {
-  const larger = makeShard(shard.slots * 2)
+function copySlot(from: Shard, source: number, to: Shard, target: number): void {
+  from.keys.copy(to.keys, target * keyBytes, source * keyBytes, (source + 1) * keyBytes)
+  to.codes[target] = from.codes[source] ?? 0
+  to.versions[target] = from.versions[source] ?? 0
+  to.sizesLow[target] = from.sizesLow[source] ?? 0
+  to.sizesHigh[target] = from.sizesHigh[source] ?? 0
+  to.seconds[target] = from.seconds[source] ?? 0
+}
+
+function rebuilt(shard: Shard, slots: number, keep: (slot: number) => boolean): Shard {
+  const next = makeShard(slots)
   for (let slot = 0; slot < shard.slots; slot += 1) {
-    const code = shard.codes[slot] ?? 0
-    if (code === 0) continue
-    const target = findSlot(larger, shard.keys, slot * keyBytes)
-    shard.keys.copy(larger.keys, target * keyBytes, slot * keyBytes, (slot + 1) * keyBytes)
-    larger.codes[target] = code
-    larger.versions[target] = shard.versions[slot] ?? 0
-    larger.records[target] = shard.records[slot] ?? 0
+    if (shard.codes[slot] === 0 || !keep(slot)) continue
+    copySlot(shard, slot, next, findSlot(next, shard.keys, slot * keyBytes))
+    next.count += 1
   }
-  larger.count = shard.count
-  return larger
+  return next
 }
 
 export class VerdictTable {
   readonly #shards: Shard[] = Array.from({ length: 256 }, () => makeShard(initialSlots))
 
   get size(): number {
-    return this.#shards.reduce((sum, shard) => sum + shard.count, 0)
+    return this.#shards.reduce((sum, { count }) => sum + count, 0)
   }
 
-  /** The entry of the hash that stands in `source` at `at`. */
-  get(source: Buffer, at = 0): TableEntry | undefined {
+  /** What the slots take, free ones included. */
+  get residentBytes(): number {
+    return this.#shards.reduce((sum, { slots }) => sum + slots * slotBytes, 0)
+  }
+
+  #shardOf(source: Buffer, at: number): Shard {
     const shard = this.#shards[source[at] ?? 0]
-    if (shard === undefined) return undefined
+    if (shard === undefined) throw new RangeError('no hash')
+    return shard
+  }
+
+  /** Code and version of the hash that stands in `source` at `at`, as `code + version * 256`; 0 when it is not there. */
+  peek(source: Buffer, at = 0): number {
+    const shard = this.#shardOf(source, at)
+    const slot = findSlot(shard, source, at)
+    return (shard.codes[slot] ?? 0) + (shard.versions[slot] ?? 0) * 256
+  }
+
+  get(source: Buffer, at = 0): TableEntry | undefined {
+    const shard = this.#shardOf(source, at)
     const slot = findSlot(shard, source, at)
     const code = shard.codes[slot] ?? 0
-    return code === 0
-      ? undefined
-      : { code, version: shard.versions[slot] ?? 0, record: shard.records[slot] ?? 0 }
+    if (code === 0) return undefined
+    return {
+      code,
+      version: shard.versions[slot] ?? 0,
+      sizeBytes: (shard.sizesLow[slot] ?? 0) + (shard.sizesHigh[slot] ?? 0) * uint32Range,
+      judgedAtSeconds: shard.seconds[slot] ?? 0,
+    }
   }
 
   /** Adds or replaces an entry; `code` is not 0. */
-  set(source: Buffer, at: number, entry: TableEntry): void {
-    const index = source[at] ?? 0
-    let shard = this.#shards[index]
-    if (shard === undefined) return
+  set(source: Buffer, at: number, { code, version, sizeBytes, judgedAtSeconds }: TableEntry): void {
+    let shard = this.#shardOf(source, at)
     if (shard.count >= shard.slots * maxLoad) {
-      shard = grow(shard)
-      this.#shards[index] = shard
+      shard = rebuilt(shard, Math.ceil(shard.slots * growth), () => true)
+      this.#shards[source[at] ?? 0] = shard
     }
     const slot = findSlot(shard, source, at)
     if (shard.codes[slot] === 0) {
       source.copy(shard.keys, slot * keyBytes, at, at + keyBytes)
       shard.count += 1
     }
-    shard.codes[slot] = entry.code
-    shard.versions[slot] = entry.version
-    shard.records[slot] = entry.record
+    shard.codes[slot] = code
+    shard.versions[slot] = version
+    shard.sizesLow[slot] = sizeBytes % uint32Range
+    shard.sizesHigh[slot] = Math.floor(sizeBytes / uint32Range)
+    shard.seconds[slot] = judgedAtSeconds
+  }
+
+  /** Forgets one hash; answers whether it was there. Later entries of the probe run move up to close the gap. */
+  delete(source: Buffer, at = 0): boolean {
+    const shard = this.#shardOf(source, at)
+    let gap = findSlot(shard, source, at)
+    if (shard.codes[gap] === 0) return false
+    for (let slot = (gap + 1) % shard.slots; shard.codes[slot] !== 0; slot = (slot + 1) % shard.slots) {
+      const home = homeOf(shard, shard.keys, slot * keyBytes)
+      const isHomeBetween = gap < slot ? gap < home && home <= slot : gap < home || home <= slot
+      if (isHomeBetween) continue
+      copySlot(shard, slot, shard, gap)
+      gap = slot
+    }
+    shard.codes[gap] = 0
+    shard.count -= 1
+    return true
+  }
+
+  /** Keeps what `keep` says, asked once for each entry, shard by shard; the caller lets others run between two. */
+  *retain(
+    keep: (code: number, version: number, judgedAtSeconds: number) => boolean,
+  ): Generator<void> {
+    for (const [index, shard] of this.#shards.entries()) {
+      const kept = new Uint8Array(shard.slots)
+      let count = 0
+      for (let slot = 0; slot < shard.slots; slot += 1) {
+        const code = shard.codes[slot] ?? 0
+        if (code === 0 || !keep(code, shard.versions[slot] ?? 0, shard.seconds[slot] ?? 0)) continue
+        kept[slot] = 1
+        count += 1
+      }
+      if (count < shard.count) {
+        const slots = Math.max(initialSlots, Math.ceil((count / maxLoad) * growth))
+        this.#shards[index] = rebuilt(shard, slots, (slot) => kept[slot] === 1)
+      }
+      yield
+    }
+  }
+
+  /** Visits code, version and age of every entry, a shard at a time. */
+  *survey(visit: (code: number, version: number, judgedAtSeconds: number) => void): Generator<void> {
+    for (const { slots, codes, versions, seconds } of this.#shards) {
+      for (let slot = 0; slot < slots; slot += 1)
+        if (codes[slot] !== 0) visit(codes[slot] ?? 0, versions[slot] ?? 0, seconds[slot] ?? 0)
+      yield
+    }
   }
 }

@@ -25,6 +25,8 @@ const requestTimeoutMs = 10 * 60_000
 export type ServerFigures = {
   lookups: number
   hits: number
+  /** Hits that the center answered. */
+  centerHits: number
   uploads: number
   joinedUploads: number
   uploadedBytes: number
@@ -40,6 +42,8 @@ export type ServerOptions = {
   inFlightBytes: number
   contentVersion: () => string
   health: () => ScannerHealth
+  /** Asks what other scanners know of hashes; keeps it, and answers for how many. */
+  askCenter: (hashes: Buffer[]) => Promise<number>
   onDiskFull: (error: AppError) => void
   logger: Logger
 }
@@ -55,14 +59,21 @@ type Call = {
 /** The scanner's HTTPS interface; see contracts/malware/scanner.ts. Only agents of the own center get in. */
 export function createScannerServer(options: ServerOptions) {
   const { store, claims, judge, logger, identity } = options
-  const figures: ServerFigures = { lookups: 0, hits: 0, uploads: 0, joinedUploads: 0, uploadedBytes: 0 }
+  const figures: ServerFigures = {
+    lookups: 0,
+    hits: 0,
+    centerHits: 0,
+    uploads: 0,
+    joinedUploads: 0,
+    uploadedBytes: 0,
+  }
   const memory = new Semaphore({ capacity: options.inFlightBytes, maxWaiting: 512 })
 
-  function codesFor(hashes: Buffer, holder: string): { codes: Buffer; pending: string[] } {
+  function codesFor(hashes: Buffer, holder: string, isFresh: boolean): { codes: Buffer; pending: string[] } {
     const codes = Buffer.alloc(hashes.length / 32)
     const pending: string[] = []
     for (let index = 0; index < codes.length; index += 1) {
-      const known = store.lookup(hashes, index * 32)
+      const known = store.lookup(hashes, index * 32, isFresh)
       if (known !== undefined) {
         codes[index] = known
         continue
@@ -75,6 +86,16 @@ export function createScannerServer(options: ServerOptions) {
     return { codes, pending }
   }
 
+  /** Whatever is not known here may be known elsewhere: nothing travels that another scanner has judged. */
+  async function askOthers(hashes: Buffer, isFresh: boolean): Promise<void> {
+    const strangers: Buffer[] = []
+    for (let at = 0; at < hashes.length; at += 32)
+      if (store.lookup(hashes, at, isFresh) === undefined) strangers.push(hashes.subarray(at, at + 32))
+    if (strangers.length === 0) return
+    const isNew = (hash: Buffer) => !judge.isUnderWay(hash.toString('hex'))
+    figures.centerHits += await options.askCenter(strangers.filter(isNew))
+  }
+
   async function lookup({ request, response, url, holder }: Call): Promise<void> {
     const sizeBytes = announcedBytes(request, scannerLimits.maxLookupHashes * 32)
     if (sizeBytes % 32 !== 0)
@@ -84,10 +105,12 @@ export function createScannerServer(options: ServerOptions) {
       Math.max(0, Number(url.searchParams.get('waitMs') ?? 0) || 0),
     )
     const hashes = await readBody(request, sizeBytes)
-    let { codes, pending } = codesFor(hashes, holder)
+    const isFresh = url.searchParams.get('fresh') === '1'
+    await askOthers(hashes, isFresh)
+    let { codes, pending } = codesFor(hashes, holder, isFresh)
     if (waitMs > 0 && pending.length > 0 && !codes.includes(lookupCodes.wanted)) {
       await claims.wait(pending, waitMs)
-      codes = codesFor(hashes, holder).codes
+      codes = codesFor(hashes, holder, isFresh).codes
     }
     figures.lookups += codes.length
     for (const code of codes) if (code >= lookupCodes.clean) figures.hits += 1
@@ -97,7 +120,7 @@ export function createScannerServer(options: ServerOptions) {
   /** Judges a content in memory, joined with whoever brings the same at the same time. */
   function judgeBytes(sha256: Buffer, bytes: Buffer): Promise<JudgeOutcome> {
     const hex = sha256.toString('hex')
-    const known = store.lookup(sha256)
+    const known = store.lookup(sha256, 0, true)
     if (known !== undefined) {
       claims.settle(hex)
       return Promise.resolve({ code: known, verdict: undefined })
@@ -195,7 +218,7 @@ export function createScannerServer(options: ServerOptions) {
   async function content(call: Call, hex: string, mayContinue: () => void): Promise<void> {
     const sha256 = Buffer.from(hex, 'hex')
     const sizeBytes = announcedBytes(call.request, options.maxContentBytes)
-    const known = store.lookup(sha256)
+    const known = store.lookup(sha256, 0, true)
     if (known !== undefined) call.request.resume()
     else await bring(call, sha256, sizeBytes, mayContinue)
     sendJson(call.response, 200, store.verdict(sha256))
