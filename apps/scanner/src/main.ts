@@ -7,6 +7,7 @@ import {
   type ScannerHealth,
   scannerLimits,
 } from '@ringwall/contracts'
+import { contentPartsOf, sha256Set, versionOfParts } from '@ringwall/engines'
 import {
   createLinkClient,
   createLogger,
@@ -26,9 +27,12 @@ import { openTempFiles } from './http/temp-files.ts'
 import { createJudge } from './pipeline/judge.ts'
 import { EnginePool } from './pipeline/pool.ts'
 import { runWorker } from './pipeline/worker.ts'
+import { createExchange } from './sharing/exchange.ts'
+import { createFlushes } from './sharing/flushes.ts'
 
 const softwareVersion = process.env.RINGWALL_VERSION ?? '0.0.0'
 const diskFullShownMs = 60_000
+const maintainMs = 30_000
 
 async function enrolScanner(config: ScannerConfig, args: string[]): Promise<void> {
   const { values } = parseArgs({
@@ -54,7 +58,10 @@ async function enrolScanner(config: ScannerConfig, args: string[]): Promise<void
 async function runScanner(config: ScannerConfig): Promise<void> {
   const logger = createLogger({ name: 'scanner', level: config.logLevel })
   const identity = openIdentity(config.dir, 'scanner')
-  const store = VerdictStore.open(join(config.dir, 'verdicts'))
+  const verdictsDir = join(config.dir, 'verdicts')
+  const store = VerdictStore.open(verdictsDir, { maxEntries: config.cacheEntries })
+  const exchange = createExchange({ store, dir: verdictsDir, link: () => link, logger })
+  const flushes = createFlushes({ store, dir: verdictsDir, logger })
   const claims = createClaims({ ttlMs: scannerLimits.claimTtlMs, clock: systemClock })
   const command = { file: process.execPath, args: [import.meta.filename, 'worker'] }
   const pool = new EnginePool({ workers: config.workers, command, deadlineMs: config.deadlineMs, logger })
@@ -66,9 +73,12 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     dir: join(config.dir, 'content'),
     identity,
     logger,
-    load: async (packPath, version) => {
+    load: async (packPath, pack) => {
       await pool.load(packPath)
-      store.useVersion(version)
+      // Named by the engines of this program: they may not be those of the center.
+      const parts = contentPartsOf(pack)
+      store.useContent({ version: versionOfParts(parts), parts }, sha256Set(pack))
+      exchange.onJudged()
     },
   })
   const judge = createJudge({
@@ -79,6 +89,7 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     clock: systemClock,
     logger,
     onStoreError: onDiskFull,
+    onJudged: exchange.onJudged,
   })
   const http = createScannerServer({
     identity,
@@ -90,12 +101,14 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     inFlightBytes: config.inFlightBytes,
     contentVersion: updater.version,
     health,
+    askCenter: exchange.ask,
     onDiskFull,
     logger,
   })
 
   function health(): ScannerHealth {
     const { alive, busy, restarts, queueLength } = pool.figures
+    const { lookups, hits, centerHits, uploads, joinedUploads, uploadedBytes } = http.figures
     const problems: string[] = []
     const contentProblem = updater.problem()
     if (contentProblem !== undefined) problems.push(contentProblem.code)
@@ -108,10 +121,23 @@ async function runScanner(config: ScannerConfig): Promise<void> {
       engines: pool.loaded?.engines ?? [],
       workers: { alive, busy, restarts },
       cacheEntries: store.size,
-      ...http.figures,
+      lookups,
+      hits,
+      uploads,
+      joinedUploads,
+      uploadedBytes,
       queueLength,
       rssBytes: process.memoryUsage.rss(),
       problems,
+      cache: {
+        ...store.figures,
+        ...exchange.figures(),
+        maxEntries: config.cacheEntries,
+        lookups,
+        hits,
+        centerHits,
+        flushNumber: flushes.number(),
+      },
     }
   }
 
@@ -149,12 +175,26 @@ async function runScanner(config: ScannerConfig): Promise<void> {
           return logger.warn({ version: desired.version }, 'an older desired state was refused')
         appliedVersion = desired.version
         if (desired.content !== null) void updater.update(desired.content)
+        void flushes.apply(desired.flushes)
       },
+      'verdicts.news': exchange.onNews,
     },
     onState: ({ state }) => {
-      if (state === 'online') http.renewCertificate()
+      if (state !== 'online') return
+      http.renewCertificate()
+      exchange.sync()
     },
   })
+
+  async function keepUp(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      exchange.sync()
+      await store
+        .maintain(Date.now())
+        .catch((error: unknown) => logger.error({ error }, 'the verdict cache could not be tidied'))
+      await sleep(maintainMs, signal).catch(() => undefined)
+    }
+  }
 
   await updater.resume()
   await listen(http.server, config)
@@ -163,6 +203,7 @@ async function runScanner(config: ScannerConfig): Promise<void> {
   process.stdout.write(`${JSON.stringify({ ready: true, id: identity.current().id, port })}\n`)
   const stopping = new AbortController()
   onShutdown(() => stopping.abort())
+  void keepUp(stopping.signal)
   await link.run(stopping.signal)
   http.server.close()
   http.server.closeIdleConnections()

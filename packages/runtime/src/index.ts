@@ -16,6 +16,7 @@ export {
 } from './link/identity-store.ts'
 export { createLinkClient, type LinkClient, type LinkState } from './link/link-client.ts'
 export * from './logger.ts'
+export * from './packed-records.ts'
 export * from './pki.ts'
 export * from './process.ts'
 export * from './retry.ts'

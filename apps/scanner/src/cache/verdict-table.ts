@@ -148,9 +148,7 @@ export class VerdictTable {
   }
 
   /** Keeps what `keep` says, asked once for each entry, shard by shard; the caller lets others run between two. */
-  *retain(
-    keep: (code: number, version: number, judgedAtSeconds: number) => boolean,
-  ): Generator<void> {
+  *retain(keep: (code: number, version: number, judgedAtSeconds: number) => boolean): Generator<void> {
     for (const [index, shard] of this.#shards.entries()) {
       const kept = new Uint8Array(shard.slots)
       let count = 0

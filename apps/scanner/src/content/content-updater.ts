@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { AppError, type DesiredScannerState } from '@ringwall/contracts'
-import { decodePack } from '@ringwall/engines'
+import { type ContentPack, decodePack } from '@ringwall/engines'
 import {
   type IdentityStore,
   identityUri,
@@ -26,7 +26,7 @@ const currentSchema = z.object({ version: z.string(), signature: z.string() })
 export function createContentUpdater(options: {
   dir: string
   identity: IdentityStore
-  load: (packPath: string, version: string) => Promise<void>
+  load: (packPath: string, pack: ContentPack) => Promise<void>
   logger: Logger
 }) {
   const { dir, identity, logger } = options
@@ -79,10 +79,11 @@ export function createContentUpdater(options: {
 
   async function take(bytes: Buffer, version: string, signature: string): Promise<void> {
     checkSignature(bytes, signature)
-    if (decodePack(bytes).version !== version)
+    const pack = decodePack(bytes)
+    if (pack.version !== version)
       throw new AppError('content_invalid', { reason: 'its version is not the announced one' })
     if (!existsSync(packPath(version))) writeFileAtomic(packPath(version), bytes)
-    await options.load(packPath(version), version)
+    await options.load(packPath(version), pack)
     writeJsonFile(currentPath, { version, signature })
     inUse = version
     for (const name of readdirSync(dir))

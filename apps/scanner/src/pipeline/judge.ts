@@ -24,6 +24,7 @@ export function createJudge(options: {
   clock: Clock
   logger: Logger
   onStoreError: (error: unknown) => void
+  onJudged: () => void
 }) {
   const { pool, store, claims, clock, logger } = options
   const underWay = new Map<string, Promise<JudgeOutcome>>()
@@ -48,6 +49,7 @@ export function createJudge(options: {
     if (judgement.reason === 'scanner_stopping') return { code: lookupCodes.failed, verdict: undefined }
     try {
       await store.put(verdict)
+      options.onJudged()
     } catch (error) {
       options.onStoreError(error)
       logger.error({ error }, 'a verdict could not be kept')

@@ -28,8 +28,17 @@ const stableAfterMs = 30_000
 const renewalCheckMs = 60_000
 
 type Hello = UpMessages['hello']
+/** Requests of this side, and the messages that answer them. */
+type Answers = {
+  'quarantine.ask': 'quarantine.answer'
+  csr: 'certificate'
+  verdicts: 'verdicts.ack'
+  'verdicts.since': 'verdicts.page'
+  'verdicts.ask': 'verdicts.answer'
+  holdings: 'holdings.ack'
+}
 type Handlers = {
-  [T in Exclude<DownType, 'split' | 'certificate' | 'quarantine.answer'>]?: (body: DownMessages[T]) => void
+  [T in Exclude<DownType, 'split' | Answers[keyof Answers]>]?: (body: DownMessages[T]) => void
 }
 
 export type LinkState = { state: 'connecting' | 'online' | 'offline'; reason: AppError | undefined }
@@ -50,8 +59,12 @@ export type LinkClient = {
   run: (signal: AbortSignal) => Promise<void>
   /** Sends to the center; false when there is no link, or it cannot take more now. */
   send: <T extends UpType>(type: T, body: UpMessages[T], id?: string) => boolean
-  /** Asks whether a file may be quarantined. Throws unavailable or timeout. */
-  askQuarantine: (sha256: string, timeoutMs: number) => Promise<'grant' | 'hold'>
+  /** Sends and waits for the answer. Throws unavailable or timeout. */
+  request: <T extends keyof Answers>(
+    type: T,
+    body: UpMessages[T],
+    timeoutMs: number,
+  ) => Promise<DownMessages[Answers[T]]>
   isOnline: () => boolean
   /** Messages of types that this version does not know, or that were malformed. */
   unknownMessages: () => number
@@ -81,16 +94,14 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     return true
   }
 
-  async function request(
-    type: 'quarantine.ask' | 'csr',
-    body: UpMessages['quarantine.ask'] | UpMessages['csr'],
-    timeoutMs: number,
-  ): Promise<unknown> {
+  const request: LinkClient['request'] = async (type, body, timeoutMs) => {
     const id = randomUUID()
-    const answer = new Promise<unknown>((resolve) => waiting.set(id, { resolve }))
+    const answer = new Promise<never>((resolve) =>
+      waiting.set(id, { resolve: (answered) => resolve(answered as never) }),
+    )
     const aborter = new AbortController()
     try {
-      if (!send(type, body as never, id)) throw new AppError('unavailable', { what: 'center' })
+      if (!send(type, body, id)) throw new AppError('unavailable', { what: 'center' })
       const timedOut = sleep(timeoutMs, aborter.signal).then(() => {
         throw new AppError('timeout', { what: 'center', timeoutMs })
       })
@@ -105,8 +116,8 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
   /** Gets a certificate for a new key and makes it the identity, in one replacement of the file. */
   async function rekey(reason: 'renewal' | 'split'): Promise<void> {
     const keyPem = generateKeyPem()
-    const body = { csrPem: await createCsr(keyPem, identity.current().role), reason }
-    const certificate = downMessages.certificate.parse(await request('csr', body, handshakeTimeoutMs))
+    const csrPem = await createCsr(keyPem, identity.current().role)
+    const certificate = await request('csr', { csrPem, reason }, handshakeTimeoutMs)
     identity.update({
       id: certificate.id,
       keyPem,
@@ -274,12 +285,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
   return {
     run,
     send,
-    askQuarantine: async (sha256, timeoutMs) => {
-      const answer = downMessages['quarantine.answer'].parse(
-        await request('quarantine.ask', { sha256 }, timeoutMs),
-      )
-      return answer.answer
-    },
+    request,
     isOnline: () => isWelcome,
     unknownMessages: () => unknown,
   }
