@@ -56,6 +56,7 @@ export const errorMessagesZhCn: Record<ErrorCode, string> = {
   allow_value_invalid: '无法将 {value} 加入允许列表：{reason}。',
   quarantine_changed: '{path} 在判定后发生了变化，已保留在原处。',
   quarantine_protected: '{path} 属于环墙自身，不会被隔离。',
+  quarantine_deleted: '隔离副本 {id} 已被永久删除。',
   quarantine_damaged: '隔离库条目 {id} 已损坏：{reason}。',
   restore_target_exists: '{path} 已存在；请恢复到别处或先移走它。',
   restore_directory_missing: '{path} 所在目录已不存在。',

@@ -94,6 +94,7 @@ export const errorCatalog = {
     status: 409,
     message: '{path} belongs to Ringwall itself and is never quarantined.',
   },
+  quarantine_deleted: { status: 410, message: 'The vault entry {id} was deleted for good.' },
   quarantine_damaged: { status: 500, message: 'The vault entry {id} is damaged: {reason}.' },
   restore_target_exists: {
     status: 409,

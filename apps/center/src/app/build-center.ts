@@ -4,7 +4,7 @@ import type { Kysely } from 'kysely'
 import type { CenterConfig } from '../config.ts'
 import { createAlarms } from '../core/alarms.ts'
 import { createAudit } from '../core/audit.ts'
-import { buildContent } from '../core/content.ts'
+import { createContentSource } from '../core/content.ts'
 import type { Core, DatabaseFacts, Figures } from '../core/core.ts'
 import { createLiveHub } from '../core/live.ts'
 import type { Pki } from '../core/pki.ts'
@@ -25,6 +25,7 @@ import { slices as allSlices } from './slices.ts'
 
 const sweepMs = 5_000
 const certificateCheckMs = 3_600_000
+const contentLookMs = 1_000
 
 export type CenterOptions = {
   config: CenterConfig
@@ -69,6 +70,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
   const parts: SliceParts[] = []
   const coreNow = () => core
   const certificate = await pki.server()
+  const contentSource = createContentSource(config.contentDir, pki, logger)
   const gateway = createGateway({
     core: coreNow,
     slices: () => parts,
@@ -94,7 +96,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
     desired,
     figures,
     version,
-    content: buildContent(config.contentDir, pki),
+    content: contentSource.look().content,
     links: gateway.links,
     related: {
       latestScans: async () => await latestScans(db, 5),
@@ -116,6 +118,12 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
     certificate: { ...certificate, certificatePem: `${certificate.certificatePem}\n${pki.caPem}` },
   })
 
+  const followContent = async () => {
+    const { content, isNew } = contentSource.look()
+    if (!isNew) return
+    core.content = content
+    desired.changed('all')
+  }
   const stopping = new AbortController()
   let running: Promise<unknown> = Promise.resolve()
   const renewCertificate = async () => {
@@ -137,6 +145,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
       startJobs(
         [
           ...jobs,
+          { name: 'content', everyMs: contentLookMs, run: followContent },
           { name: 'sweep', everyMs: sweepMs, run: gateway.sweep },
           { name: 'server certificate', everyMs: certificateCheckMs, run: renewCertificate },
         ],

@@ -2,6 +2,7 @@ import type {
   AgentEvent,
   AgentEventType,
   ApiRoutes,
+  DesiredScannerState,
   DesiredState,
   OperationId,
   Role,
@@ -57,7 +58,9 @@ export type EventConsumer<T extends AgentEventType> = (
 ) => Promise<void>
 
 /** Parts of a machine's desired state; the fleet slice merges them and signs the whole. */
-export type DesiredParts = Partial<Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions'>>
+export type DesiredParts = Partial<
+  Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions' | 'allowances'>
+>
 
 /** What a slice gives the center. Everything is optional but the handlers of its own routes. */
 export type SliceParts = {
@@ -69,6 +72,7 @@ export type SliceParts = {
   desired?: (db: Db, machineId: string) => Promise<DesiredParts>
   /** Work that goes on from when the center listens until the signal aborts; the center's end waits for it. */
   run?: (signal: AbortSignal) => Promise<void>
+  desiredScanner?: (db: Db, scannerId: string) => Promise<Partial<Pick<DesiredScannerState, 'flushes'>>>
   /** Repeated work; runs do not overlap. */
   jobs?: { name: string; everyMs: number; run: () => Promise<void> }[]
 }

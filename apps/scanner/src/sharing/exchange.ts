@@ -48,7 +48,7 @@ export function createExchange(options: {
   let wanted = 0
   let received = 0
   let telling: Promise<void> | undefined
-  let catching: Promise<void> | undefined
+  let isCatchingUp = false
 
   const isOnline = () => options.link().isOnline()
   const onFailure = (what: string) => (error: unknown) => {
@@ -100,10 +100,12 @@ export function createExchange(options: {
 
   function follow(): void {
     wanted += 1
-    catching ??= catchUp()
+    if (isCatchingUp) return
+    isCatchingUp = true
+    void catchUp()
       .catch(onFailure('could not catch up with other scanners; trying again'))
       .finally(() => {
-        catching = undefined
+        isCatchingUp = false
       })
   }
 

@@ -39,9 +39,12 @@ export function createDesired(
   async function compose(peer: PeerRow): Promise<Unsigned> {
     if (peer.kind === 'scanner') {
       const content = options.core().content
+      const wanted = await Promise.all(
+        options.slices().map(async ({ desiredScanner }) => await desiredScanner?.(db, peer.id)),
+      )
       return {
         scannerId: peer.id,
-        flushes: [],
+        flushes: wanted.flatMap((part) => part?.flushes ?? []),
         content:
           content === undefined
             ? null
@@ -58,6 +61,7 @@ export function createDesired(
       policyRevision: 0,
       malware: malwarePolicySchema.parse({}),
       decisions: [],
+      allowances: [],
       ...Object.assign({}, ...parts),
     }
     const tasks = parts.flatMap((part) => part?.tasks ?? [])
