@@ -77,7 +77,7 @@ async function runScanner(config: ScannerConfig): Promise<void> {
       await pool.load(packPath)
       // Named by the engines of this program: they may not be those of the center.
       const parts = contentPartsOf(pack)
-      store.useContent({ version: versionOfParts(parts), parts }, sha256Set(pack))
+      await store.useContent({ version: versionOfParts(parts), parts }, sha256Set(pack))
       exchange.onJudged()
     },
   })

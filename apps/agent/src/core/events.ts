@@ -28,7 +28,9 @@ function classOf(event: NewEvent): EventClass {
     event.type === 'finding.detected' ||
     event.type === 'finding.changed' ||
     event.type === 'quarantine.added' ||
-    event.type === 'scan.ended'
+    event.type === 'scan.ended' ||
+    event.type === 'hunt.ended' ||
+    event.type === 'content.brought'
   return isAlert ? 'alert' : 'event'
 }
 

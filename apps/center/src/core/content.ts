@@ -62,7 +62,7 @@ export function createContentSource(
 }
 
 /** Packs and signs the rules and hash lists in `contentDir`; undefined when there are none. Throws list_invalid. */
-export function buildContent(contentDir: string, pki: Pick<Pki, 'contentKey'>): Content | undefined {
+function buildContent(contentDir: string, pki: Pick<Pki, 'contentKey'>): Content | undefined {
   const rules = readFolder(join(contentDir, 'signatures'), '.yar').map(({ name, text }) => ({
     name,
     source: text,

@@ -45,10 +45,9 @@ const verdictOf = (
 })
 const open = (maxEntries?: number, used = content()) => {
   const store = VerdictStore.open(dir, maxEntries === undefined ? {} : { maxEntries })
-  store.useContent(used, undefined)
+  void store.useContent(used, undefined)
   return store
 }
-const settled = async () => await new Promise((resolve) => setTimeout(resolve, 30))
 
 async function fill(count: number): Promise<void> {
   const store = open()
@@ -108,8 +107,7 @@ describe('when the content changes', () => {
     await fill(3)
     const store = open()
     const list = `${hashOf('content 1').toString('hex')} Listed\n${hashOf('unseen').toString('hex')} Unseen\n`
-    store.useContent(otherLists, sha256Set({ hashLists: [{ name: 'list', text: list }] }))
-    await settled()
+    await store.useContent(otherLists, sha256Set({ hashLists: [{ name: 'list', text: list }] }))
     expect(store.lookup(hashOf('content 0'), 0, true)).toBe(lookupCodes.clean)
     expect(store.lookup(hashOf('content 1'))).toBe(lookupCodes.malicious)
     expect(store.verdict(hashOf('content 1'))).toMatchObject({
@@ -133,7 +131,7 @@ describe('when the content changes', () => {
     expect(store.figures).toMatchObject({ staleEntries: 2, ages: [4, 0, 0, 0, 0] })
     await store.put(verdictOf('content 1'))
     expect(store.lookup(hashOf('content 1'), 0, true)).toBe(lookupCodes.clean)
-    store.useContent(content(), undefined)
+    await store.useContent(content(), undefined)
     expect(store.lookup(hashOf('partly'))).toBeUndefined()
     expect(store.lookup(hashOf('bad'))).toBe(lookupCodes.malicious)
     store.close()

@@ -118,15 +118,22 @@ export class VerdictStore {
     }
   }
 
-  /** The content that verdicts are made with from now on. What its SHA-256 lists name is malicious at once. */
-  useContent({ version, parts }: ContentVersion, hashes: HashSet | undefined): void {
+  /**
+   * The content that verdicts are made with from now on. What its SHA-256 lists name turns malicious, durably when
+   * this resolves.
+   */
+  async useContent({ version, parts }: ContentVersion, hashes: HashSet | undefined): Promise<void> {
     this.#hashes = hashes
     if (parts === null) this.#versions.numberOf({ version, parts })
     else this.#versions.use(version, parts)
+    const turned: Promise<void>[] = []
     for (const sha256 of hashes?.hashes() ?? []) {
       const code = this.#table.peek(sha256) & 255
-      if (code === lookupCodes.clean || code === lookupCodes.partial) this.#listed(sha256, 0)
+      const verdict =
+        code === lookupCodes.clean || code === lookupCodes.partial ? this.#listed(sha256, 0) : undefined
+      if (verdict !== undefined) turned.push(this.put(verdict))
     }
+    await Promise.all(turned)
   }
 
   /**
@@ -135,7 +142,7 @@ export class VerdictStore {
    */
   lookup(source: Buffer, at = 0, isFresh = false): LookupCode | undefined {
     const found = this.#table.peek(source, at)
-    if (found === 0) return this.#listed(source, at)
+    if (found === 0) return this.#askLists(source, at)
     const code = found & 255
     const version = found >>> 8
     if (version === this.#versions.current()) return code as LookupCode
@@ -143,7 +150,7 @@ export class VerdictStore {
     if (code === lookupCodes.clean && worth >= (isFresh ? standings.current : standings.stale))
       return lookupCodes.clean
     if (code === lookupCodes.partial && worth === standings.current) return lookupCodes.partial
-    return this.#listed(source, at)
+    return this.#askLists(source, at)
   }
 
   /** The verdict of a hash with its findings. */
@@ -332,12 +339,12 @@ export class VerdictStore {
     )
   }
 
-  /** Malicious, when a SHA-256 list of the current content names it; then it is kept as such. */
-  #listed(source: Buffer, at: number): LookupCode | undefined {
+  /** The verdict of a hash that a SHA-256 list of the current content names. */
+  #listed(source: Buffer, at: number): Verdict | undefined {
     const name = this.#hashes?.find(source, at)
     if (name === undefined) return undefined
     const sha256 = source.toString('hex', at, at + 32)
-    const verdict: Verdict = {
+    return {
       sha256,
       sizeBytes: this.#table.get(source, at)?.sizeBytes ?? 0,
       verdict: 'malicious',
@@ -345,6 +352,11 @@ export class VerdictStore {
       judgedAt: new Date().toISOString(),
       findings: [hashFinding('sha256', sha256, name)],
     }
+  }
+
+  #askLists(source: Buffer, at: number): LookupCode | undefined {
+    const verdict = this.#listed(source, at)
+    if (verdict === undefined) return undefined
     // The answer follows from the list: it does not wait for the disk, and comes again if that is full.
     this.put(verdict).catch(() => undefined)
     return lookupCodes.malicious
