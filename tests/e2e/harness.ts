@@ -113,7 +113,9 @@ export async function startProgram(
 }
 
 /** A center with everything it needs, in a folder of its own. */
-export async function createSite(options: { prepare?: (root: string) => void } = {}) {
+export async function createSite(
+  options: { prepare?: (root: string) => void; env?: (root: string) => Record<string, string> } = {},
+) {
   const root = mkdtempSync(join(tmpdir(), 'ringwall-e2e-'))
   // The account of the database passes through.
   chmodSync(root, 0o711)
@@ -124,6 +126,7 @@ export async function createSite(options: { prepare?: (root: string) => void } =
     RINGWALL_GATEWAY_PORT: String(await freePort()),
     RINGWALL_HOST_NAMES: 'localhost',
     RINGWALL_BIND: '127.0.0.1',
+    ...options.env?.(root),
   }
   const running = new Map<string, Program>()
   let center = await startProgram('center', home, ports)
@@ -226,15 +229,18 @@ export async function createSite(options: { prepare?: (root: string) => void } =
     running,
     homeOf: (name: string) => join(root, name),
     start,
-    startScanner: async (env: Record<string, string> = {}) => {
-      const enrolled = await runProgram(
-        'scanner',
-        enrolArgs(await token('scanner')),
-        join(root, 'scanner'),
-        scannerEnv,
-      )
+    /** Enrols and starts a scanner; any but the first has a port of its own. */
+    startScanner: async (env: Record<string, string> = {}, name = 'scanner') => {
+      const port = name === 'scanner' ? scannerPort : String(await freePort())
+      const all = {
+        ...scannerEnv,
+        RINGWALL_SCANNER_PORT: port,
+        RINGWALL_SCANNER_ADDRESSES: `127.0.0.1:${port}`,
+        ...env,
+      }
+      const enrolled = await runProgram('scanner', enrolArgs(await token('scanner')), join(root, name), all)
       if (enrolled.code !== 0) throw new Error(enrolled.stderr)
-      return await start('scanner', 'scanner', { ...scannerEnv, ...env })
+      return await start('scanner', name, all)
     },
     restartScanner: async () => await start('scanner', 'scanner', scannerEnv),
     /** Enrols and starts an agent; answers the id of its machine. */
