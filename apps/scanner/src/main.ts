@@ -60,7 +60,13 @@ async function runScanner(config: ScannerConfig): Promise<void> {
   const identity = openIdentity(config.dir, 'scanner')
   const verdictsDir = join(config.dir, 'verdicts')
   const store = VerdictStore.open(verdictsDir, { maxEntries: config.cacheEntries })
-  const exchange = createExchange({ store, dir: verdictsDir, link: () => link, logger })
+  const exchange = createExchange({
+    store,
+    dir: verdictsDir,
+    link: () => link,
+    logger,
+    onKnown: (sha256) => claims.settle(sha256),
+  })
   const flushes = createFlushes({ store, dir: verdictsDir, logger })
   const claims = createClaims({ ttlMs: scannerLimits.claimTtlMs, clock: systemClock })
   const command = { file: process.execPath, args: [import.meta.filename, 'worker'] }

@@ -13,6 +13,7 @@ import { type IdentityStore, type Logger, readIdentity, Semaphore } from '@ringw
 import type { Claims } from '../cache/claims.ts'
 import type { VerdictStore } from '../cache/verdict-store.ts'
 import type { Judge, JudgeOutcome } from '../pipeline/judge.ts'
+import type { Asked } from '../sharing/exchange.ts'
 import { announcedBytes, readBody, streamBody } from './body.ts'
 import { parseFramedContents } from './framed-contents.ts'
 import type { TempFiles } from './temp-files.ts'
@@ -42,8 +43,8 @@ export type ServerOptions = {
   inFlightBytes: number
   contentVersion: () => string
   health: () => ScannerHealth
-  /** Asks what other scanners know of hashes; keeps it, and answers for how many. */
-  askCenter: (hashes: Buffer[]) => Promise<number>
+  /** Asks what other scanners know of hashes, and keeps it. */
+  askCenter: (hashes: Buffer[]) => Promise<Asked>
   onDiskFull: (error: AppError) => void
   logger: Logger
 }
@@ -69,7 +70,12 @@ export function createScannerServer(options: ServerOptions) {
   }
   const memory = new Semaphore({ capacity: options.inFlightBytes, maxWaiting: 512 })
 
-  function codesFor(hashes: Buffer, holder: string, isFresh: boolean): { codes: Buffer; pending: string[] } {
+  function codesFor(
+    hashes: Buffer,
+    holder: string,
+    isFresh: boolean,
+    elsewhere: ReadonlySet<string>,
+  ): { codes: Buffer; pending: string[] } {
     const codes = Buffer.alloc(hashes.length / 32)
     const pending: string[] = []
     for (let index = 0; index < codes.length; index += 1) {
@@ -79,7 +85,7 @@ export function createScannerServer(options: ServerOptions) {
         continue
       }
       const hex = hashes.toString('hex', index * 32, index * 32 + 32)
-      const isWanted = !judge.isUnderWay(hex) && claims.claim(hex, holder)
+      const isWanted = !elsewhere.has(hex) && !judge.isUnderWay(hex) && claims.claim(hex, holder)
       codes[index] = isWanted ? lookupCodes.wanted : lookupCodes.pending
       if (!isWanted) pending.push(hex)
     }
@@ -87,13 +93,16 @@ export function createScannerServer(options: ServerOptions) {
   }
 
   /** Whatever is not known here may be known elsewhere: nothing travels that another scanner has judged. */
-  async function askOthers(hashes: Buffer, isFresh: boolean): Promise<void> {
+  async function askOthers(hashes: Buffer, isFresh: boolean): Promise<ReadonlySet<string>> {
     const strangers: Buffer[] = []
-    for (let at = 0; at < hashes.length; at += 32)
-      if (store.lookup(hashes, at, isFresh) === undefined) strangers.push(hashes.subarray(at, at + 32))
-    if (strangers.length === 0) return
-    const isNew = (hash: Buffer) => !judge.isUnderWay(hash.toString('hex'))
-    figures.centerHits += await options.askCenter(strangers.filter(isNew))
+    for (let at = 0; at < hashes.length; at += 32) {
+      if (store.lookup(hashes, at, isFresh) !== undefined) continue
+      const hash = hashes.subarray(at, at + 32)
+      if (!judge.isUnderWay(hash.toString('hex'))) strangers.push(hash)
+    }
+    const { taken, elsewhere } = await options.askCenter(strangers)
+    figures.centerHits += taken
+    return elsewhere
   }
 
   async function lookup({ request, response, url, holder }: Call): Promise<void> {
@@ -106,11 +115,11 @@ export function createScannerServer(options: ServerOptions) {
     )
     const hashes = await readBody(request, sizeBytes)
     const isFresh = url.searchParams.get('fresh') === '1'
-    await askOthers(hashes, isFresh)
-    let { codes, pending } = codesFor(hashes, holder, isFresh)
+    const elsewhere = await askOthers(hashes, isFresh)
+    let { codes, pending } = codesFor(hashes, holder, isFresh, elsewhere)
     if (waitMs > 0 && pending.length > 0 && !codes.includes(lookupCodes.wanted)) {
       await claims.wait(pending, waitMs)
-      codes = codesFor(hashes, holder, isFresh).codes
+      codes = codesFor(hashes, holder, isFresh, elsewhere).codes
     }
     figures.lookups += codes.length
     for (const code of codes) if (code >= lookupCodes.clean) figures.hits += 1

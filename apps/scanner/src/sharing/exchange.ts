@@ -13,6 +13,7 @@ import {
   packHashes,
   packVerdicts,
   readJsonFile,
+  unpackHashes,
   unpackVerdicts,
   writeJsonFile,
 } from '@ringwall/runtime'
@@ -29,6 +30,7 @@ const batchLimits = {
   maxDetails: sharingLimits.maxDetails,
   maxDetailChars: linkLimits.maxFrameBytes / 2,
 }
+export type Asked = { taken: number; elsewhere: ReadonlySet<string> }
 const cursorSchema = z.object({ cursor: z.number().int().nonnegative() })
 
 /**
@@ -41,6 +43,8 @@ export function createExchange(options: {
   dir: string
   link: () => Pick<LinkClient, 'request' | 'isOnline'>
   logger: Logger
+  /** A content was judged elsewhere: whoever waits for it may look. */
+  onKnown: (sha256: string) => void
 }) {
   const { store, logger } = options
   const cursorPath = join(options.dir, 'cursor.json')
@@ -57,8 +61,10 @@ export function createExchange(options: {
   }
 
   async function take({ records, details, versions }: VerdictBatch): Promise<number> {
-    const taken = await store.receive(unpackVerdicts(records), details, versions)
+    const unpacked = unpackVerdicts(records)
+    const taken = await store.receive(unpacked, details, versions)
     received += taken
+    for (const { sha256 } of unpacked) options.onKnown(sha256.toString('hex'))
     return taken
   }
 
@@ -124,20 +130,25 @@ export function createExchange(options: {
     onNews: (news: DownMessages['verdicts.news']) => {
       if (news.cursor > cursor) follow()
     },
-    /** What other scanners know of these hashes; kept here. Answers for how many, 0 when the center is slow or away. */
-    ask: async (hashes: Buffer[]): Promise<number> => {
-      if (hashes.length === 0 || !isOnline()) return 0
+    /**
+     * What other scanners know of these hashes; kept here. Answers for how many, and which another scanner is
+     * getting (in hexadecimal). Nothing, when the center is slow or away.
+     */
+    ask: async (hashes: Buffer[]): Promise<Asked> => {
+      let taken = 0
+      const elsewhere = new Set<string>()
+      if (hashes.length === 0 || !isOnline()) return { taken, elsewhere }
       try {
-        let taken = 0
         for (let at = 0; at < hashes.length; at += sharingLimits.maxAskedHashes) {
           const body = { hashes: packHashes(hashes.slice(at, at + sharingLimits.maxAskedHashes)) }
-          taken += await take(await options.link().request('verdicts.ask', body, askBudgetMs))
+          const answer = await options.link().request('verdicts.ask', body, askBudgetMs)
+          taken += await take(answer)
+          for (const sha256 of unpackHashes(answer.elsewhere)) elsewhere.add(sha256.toString('hex'))
         }
-        return taken
       } catch (error) {
         logger.debug({ error }, 'the center did not answer a lookup in time')
-        return 0
       }
+      return { taken, elsewhere }
     },
   }
 }
