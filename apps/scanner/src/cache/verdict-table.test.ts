@@ -33,8 +33,12 @@ describe('verdict table', () => {
           }
         }
         expect(table.size).toBe(model.size)
-        for (let number = 0; number <= 300; number += 1)
-          expect(table.get(crowdedHashOf(number))).toEqual(model.get(number))
+        for (let number = 0; number <= 300; number += 1) {
+          const entry = model.get(number)
+          expect(table.get(crowdedHashOf(number))).toEqual(entry)
+          const peeked = entry === undefined ? 0 : entry.code + entry.version * 256
+          expect(table.peek(crowdedHashOf(number))).toBe(peeked)
+        }
       }),
       { numRuns: 40 },
     )

@@ -95,7 +95,8 @@ export class VerdictTable {
   peek(source: Buffer, at = 0): number {
     const shard = this.#shardOf(source, at)
     const slot = findSlot(shard, source, at)
-    return (shard.codes[slot] ?? 0) + (shard.versions[slot] ?? 0) * 256
+    const code = shard.codes[slot] ?? 0
+    return code === 0 ? 0 : code + (shard.versions[slot] ?? 0) * 256
   }
 
   get(source: Buffer, at = 0): TableEntry | undefined {
