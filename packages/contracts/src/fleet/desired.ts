@@ -86,7 +86,7 @@ export const desiredStateSchema = z.object({
   scanners: z.array(scannerEndpointSchema).max(64),
   tasks: z.array(agentTaskSchema).max(1000),
   decisions: z.array(decisionSchema).max(10_000),
-  allowances: z.array(allowanceSchema).max(10_000).default([]),
+  allowances: z.array(allowanceSchema).max(2_000).default([]),
 })
 export type DesiredState = z.infer<typeof desiredStateSchema>
 
