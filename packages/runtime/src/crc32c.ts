@@ -34,10 +34,14 @@ const [t0, t1, t2, t3, t4, t5, t6, t7] = tables as [
 
 /** The checksum of `bytes`; pass the checksum so far as `seed` to go on with a stream. */
 export function crc32c(bytes: Uint8Array, seed = 0): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return crc32cOf(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0, bytes.length, seed)
+}
+
+/** The checksum of a part of a view: no object is made for it. */
+export function crc32cOf(view: DataView, start: number, end: number, seed = 0): number {
   let crc = ~seed >>> 0
-  let index = 0
-  for (; index + 8 <= bytes.length; index += 8) {
+  let index = start
+  for (; index + 8 <= end; index += 8) {
     const low = (crc ^ view.getUint32(index, true)) >>> 0
     const high = view.getUint32(index + 4, true)
     crc =
@@ -51,7 +55,6 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
         (t0[high >>> 24] ?? 0)) >>>
       0
   }
-  for (; index < bytes.length; index += 1)
-    crc = ((crc >>> 8) ^ (t0[(crc ^ (bytes[index] ?? 0)) & 0xff] ?? 0)) >>> 0
+  for (; index < end; index += 1) crc = ((crc >>> 8) ^ (t0[(crc ^ view.getUint8(index)) & 0xff] ?? 0)) >>> 0
   return ~crc >>> 0
 }

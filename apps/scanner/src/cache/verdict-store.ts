@@ -1,5 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, fdatasync, ftruncateSync, openSync, read, readSync, renameSync, rmSync } from 'node:fs'
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  read,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as others } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -31,6 +41,7 @@ import {
   forgottenCode,
   type LogRecord,
   recordBytes,
+  visitLogRecords,
 } from './verdict-log.ts'
 import { VerdictTable } from './verdict-table.ts'
 
@@ -69,7 +80,7 @@ export type StoreFigures = { staleEntries: number; ages: number[] }
  * The log is also the outbox: what of it the center has committed is marked by a record number.
  */
 export class VerdictStore {
-  readonly #table = new VerdictTable()
+  readonly #table: VerdictTable
   readonly #details: VerdictDetails
   readonly #dir: string
   readonly #maxEntries: number
@@ -92,6 +103,7 @@ export class VerdictStore {
     rmSync(this.#path('verdicts.log.new'), { force: true })
     this.#versions = openContentVersions(dir)
     this.#log = openSync(this.#path('verdicts.log'), 'a+', 0o600)
+    this.#table = new VerdictTable(fstatSync(this.#log).size / recordBytes)
     this.#readLog()
     this.#details = new VerdictDetails(this.#path('findings.log'))
     this.#sentRecords = Math.min(
@@ -407,11 +419,21 @@ export class VerdictStore {
       ftruncateSync(this.#log, this.#logRecords * recordBytes)
       throw error
     }
-    for (const { record } of batch) this.#apply(record, record.sha256, 0)
+    for (const { record } of batch) {
+      const { sha256, code, version, sizeBytes, judgedAtMs } = record
+      this.#apply(sha256, 0, code, version, sizeBytes, judgedAtMs)
+    }
     this.#logRecords += batch.length
   }
 
-  #apply({ code, version, sizeBytes, judgedAtMs }: LogRecord, source: Buffer, at: number): void {
+  #apply(
+    source: Buffer,
+    at: number,
+    code: number,
+    version: number,
+    sizeBytes: number,
+    judgedAtMs: number,
+  ): void {
     if (code === forgottenCode) this.#table.delete(source, at)
     else if (classOf[code] !== undefined)
       this.#table.set(source, at, {
@@ -427,10 +449,9 @@ export class VerdictStore {
     for (;;) {
       const count = readSync(this.#log, chunk, 0, chunk.length, this.#logRecords * recordBytes)
       const whole = count - (count % recordBytes)
-      for (let at = 0; at < whole; at += recordBytes) {
-        const record = decodeLogRecord(chunk, at)
-        if (record !== undefined) this.#apply(record, chunk, at)
-      }
+      visitLogRecords(chunk, whole, (at, code, version, sizeBytes, judgedAtMs) =>
+        this.#apply(chunk, at, code, version, sizeBytes, judgedAtMs),
+      )
       this.#logRecords += whole / recordBytes
       if (count < chunk.length) break
     }

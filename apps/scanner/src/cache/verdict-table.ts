@@ -5,7 +5,10 @@
  */
 const keyBytes = 32
 const initialSlots = 64
+const shardCount = 256
 const maxLoad = 0.8
+/** Shards of one table differ a little in what they get. */
+const roomyLoad = 0.75
 const growth = 1.25
 const slotBytes = keyBytes + 13
 const uint32Range = 2 ** 32
@@ -36,18 +39,23 @@ function makeShard(slots: number): Shard {
   }
 }
 
-const homeOf = (shard: Shard, source: Buffer, at: number): number =>
-  Math.floor((source.readUInt32BE(at + 1) * shard.slots) / uint32Range)
+// Bytes are read one by one here: views and reader methods of Buffer cost more than the whole rest of a lookup.
+function homeOf(slots: number, source: Uint8Array, at: number): number {
+  const high = ((source[at + 1] ?? 0) << 24) | ((source[at + 2] ?? 0) << 16)
+  const low = ((source[at + 3] ?? 0) << 8) | (source[at + 4] ?? 0)
+  return Math.floor((((high | low) >>> 0) * slots) / uint32Range)
+}
 
-function isSame(keys: Buffer, offset: number, source: Buffer, at: number): boolean {
-  for (let word = keyBytes - 4; word >= 0; word -= 4)
-    if (keys.readInt32LE(offset + word) !== source.readInt32LE(at + word)) return false
+/** From the end: the first bytes are alike for neighbours. */
+function isSame(keys: Uint8Array, offset: number, source: Uint8Array, at: number): boolean {
+  for (let byte = keyBytes - 1; byte >= 0; byte -= 1)
+    if (keys[offset + byte] !== source[at + byte]) return false
   return true
 }
 
 /** The slot that holds the key, or the free one where it belongs. A free slot has code 0. */
 function findSlot(shard: Shard, source: Buffer, at: number): number {
-  for (let slot = homeOf(shard, source, at); ; ) {
+  for (let slot = homeOf(shard.slots, source, at); ; ) {
     if (shard.codes[slot] === 0 || isSame(shard.keys, slot * keyBytes, source, at)) return slot
     slot += 1
     if (slot === shard.slots) slot = 0
@@ -74,7 +82,13 @@ function rebuilt(shard: Shard, slots: number, keep: (slot: number) => boolean): 
 }
 
 export class VerdictTable {
-  readonly #shards: Shard[] = Array.from({ length: 256 }, () => makeShard(initialSlots))
+  readonly #shards: Shard[]
+
+  /** With room for so many entries: a table that is filled at once need not grow on the way. */
+  constructor(expectedEntries = 0) {
+    const slots = Math.max(initialSlots, Math.ceil(expectedEntries / shardCount / roomyLoad))
+    this.#shards = Array.from({ length: shardCount }, () => makeShard(slots))
+  }
 
   get size(): number {
     return this.#shards.reduce((sum, { count }) => sum + count, 0)
@@ -137,7 +151,7 @@ export class VerdictTable {
     let gap = findSlot(shard, source, at)
     if (shard.codes[gap] === 0) return false
     for (let slot = (gap + 1) % shard.slots; shard.codes[slot] !== 0; slot = (slot + 1) % shard.slots) {
-      const home = homeOf(shard, shard.keys, slot * keyBytes)
+      const home = homeOf(shard.slots, shard.keys, slot * keyBytes)
       const isHomeBetween = gap < slot ? gap < home && home <= slot : gap < home || home <= slot
       if (isHomeBetween) continue
       copySlot(shard, slot, shard, gap)

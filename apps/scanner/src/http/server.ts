@@ -70,39 +70,43 @@ export function createScannerServer(options: ServerOptions) {
   }
   const memory = new Semaphore({ capacity: options.inFlightBytes, maxWaiting: 512 })
 
-  function codesFor(
-    hashes: Buffer,
-    holder: string,
-    isFresh: boolean,
-    elsewhere: ReadonlySet<string>,
-  ): { codes: Buffer; pending: string[] } {
-    const codes = Buffer.alloc(hashes.length / 32)
-    const pending: string[] = []
-    for (let index = 0; index < codes.length; index += 1) {
-      const known = store.lookup(hashes, index * 32, isFresh)
-      if (known !== undefined) {
-        codes[index] = known
-        continue
-      }
-      const hex = hashes.toString('hex', index * 32, index * 32 + 32)
-      const isWanted = !elsewhere.has(hex) && !judge.isUnderWay(hex) && claims.claim(hex, holder)
-      codes[index] = isWanted ? lookupCodes.wanted : lookupCodes.pending
-      if (!isWanted) pending.push(hex)
+  type Lookup = { hashes: Buffer; codes: Buffer; holder: string; isFresh: boolean }
+
+  /** Fills in the codes of what is known; answers the places of the rest. */
+  function lookupKnown({ hashes, codes, isFresh }: Lookup, places: Iterable<number>): number[] {
+    const strangers: number[] = []
+    for (const place of places) {
+      const known = store.lookup(hashes, place * 32, isFresh)
+      if (known === undefined) strangers.push(place)
+      else codes[place] = known
     }
-    return { codes, pending }
+    return strangers
   }
 
-  /** Whatever is not known here may be known elsewhere: nothing travels that another scanner has judged. */
-  async function askOthers(hashes: Buffer, isFresh: boolean): Promise<ReadonlySet<string>> {
-    const strangers: Buffer[] = []
-    for (let at = 0; at < hashes.length; at += 32) {
-      if (store.lookup(hashes, at, isFresh) !== undefined) continue
-      const hash = hashes.subarray(at, at + 32)
-      if (!judge.isUnderWay(hash.toString('hex'))) strangers.push(hash)
+  function* allPlaces(count: number): Generator<number> {
+    for (let place = 0; place < count; place += 1) yield place
+  }
+
+  /**
+   * What is not known here may be known elsewhere, and nothing travels that another scanner has judged or is getting.
+   * The rest is wanted, once. Answers the hashes that others bring.
+   */
+  async function settleStrangers(call: Lookup, places: number[]): Promise<string[]> {
+    const { hashes, codes, holder } = call
+    const hexAt = (place: number) => hashes.toString('hex', place * 32, place * 32 + 32)
+    const unheard = places.filter((place) => !judge.isUnderWay(hexAt(place)))
+    const asked = await options.askCenter(
+      unheard.map((place) => hashes.subarray(place * 32, place * 32 + 32)),
+    )
+    figures.centerHits += asked.taken
+    const pending: string[] = []
+    for (const place of lookupKnown(call, places)) {
+      const hex = hexAt(place)
+      const isWanted = !asked.elsewhere.has(hex) && !judge.isUnderWay(hex) && claims.claim(hex, holder)
+      codes[place] = isWanted ? lookupCodes.wanted : lookupCodes.pending
+      if (!isWanted) pending.push(hex)
     }
-    const { taken, elsewhere } = await options.askCenter(strangers)
-    figures.centerHits += taken
-    return elsewhere
+    return pending
   }
 
   async function lookup({ request, response, url, holder }: Call): Promise<void> {
@@ -114,15 +118,19 @@ export function createScannerServer(options: ServerOptions) {
       Math.max(0, Number(url.searchParams.get('waitMs') ?? 0) || 0),
     )
     const hashes = await readBody(request, sizeBytes)
-    const isFresh = url.searchParams.get('fresh') === '1'
-    const elsewhere = await askOthers(hashes, isFresh)
-    let { codes, pending } = codesFor(hashes, holder, isFresh, elsewhere)
-    if (waitMs > 0 && pending.length > 0 && !codes.includes(lookupCodes.wanted)) {
-      await claims.wait(pending, waitMs)
-      codes = codesFor(hashes, holder, isFresh, elsewhere).codes
+    const codes = Buffer.alloc(sizeBytes / 32)
+    const call = { hashes, codes, holder, isFresh: url.searchParams.get('fresh') === '1' }
+    let strangers = lookupKnown(call, allPlaces(codes.length))
+    if (strangers.length > 0) {
+      const pending = await settleStrangers(call, strangers)
+      if (waitMs > 0 && pending.length > 0 && !codes.includes(lookupCodes.wanted)) {
+        await claims.wait(pending, waitMs)
+        await settleStrangers(call, strangers)
+      }
+      strangers = strangers.filter((place) => (codes[place] ?? 0) < lookupCodes.clean)
     }
     figures.lookups += codes.length
-    for (const code of codes) if (code >= lookupCodes.clean) figures.hits += 1
+    figures.hits += codes.length - strangers.length
     send(response, 200, codes, 'application/octet-stream')
   }
 
