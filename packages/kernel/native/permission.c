@@ -1,0 +1,521 @@
+/* The permission group: who wants to run or open a file waits here for the answer (fanotify(7)). */
+#define _GNU_SOURCE
+#include "guard.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_WAITING 512u
+#define MAX_LATE 256u
+#define MAX_EXCLUDED 512u
+#define MAX_EXEMPT 8u
+#define MAX_ANCESTORS 16
+#define HISTOGRAM 64u
+/* A file that somebody writes is not run in this time; then the answer is no. The kernel would say ETXTBSY. */
+#define WRITER_PATIENCE_NS (250 * NS_PER_MS)
+/* How long a change may go unnoticed in the times of a file: two ticks of the slowest clock (HZ=100). */
+#define COARSE_NS (20 * NS_PER_MS)
+#define HOLD_NS (60 * NS_PER_S)
+#define LATE_NS (120 * NS_PER_S)
+/* So many answers that did not come in time, and the agent counts as silent until it speaks. */
+#define SILENT_AFTER 3u
+
+enum kind { KIND_EXEC = 1, KIND_OPEN = 2 };
+enum state { FREE, SETTLING, ASKED, LATE };
+enum { FLAG_KNOWN_BAD = 1, FLAG_ANSWERED = 2 };
+
+struct waiting {
+  uint64_t id, since_ns, deadline_ns, retry_ns;
+  struct file_key key;
+  int fd;
+  uint32_t pid;
+  uint8_t kind, state;
+  bool is_known_bad, has_changed;
+};
+
+static struct {
+  uint64_t events, from_table, asked, denied, timeouts, exempt, being_written, overload, unjudged;
+  uint32_t answer_us[HISTOGRAM];
+} stats;
+
+static struct {
+  bool denies_late, holds_large;
+  uint32_t budget_ms;
+  uint64_t max_judge_bytes;
+} policy = {.budget_ms = 2000, .max_judge_bytes = 8u << 20};
+
+static int group = -1;
+static uint64_t event_mask = FAN_OPEN_EXEC_PERM;
+static struct waiting slots[MAX_WAITING];
+static uint32_t top, late_count;
+static uint64_t next_serial = 1;
+static uint32_t unanswered;
+static bool has_fine_times;
+static uint32_t exempt[MAX_EXEMPT], exempt_count;
+static struct {
+  uint64_t device, inode;
+} excluded_exes[MAX_EXCLUDED];
+static uint32_t excluded_exe_count;
+static char *excluded_paths[MAX_EXCLUDED];
+static uint32_t excluded_path_count;
+
+static void respond(int fd, bool allows) {
+  struct fanotify_response response = {.fd = fd, .response = allows ? FAN_ALLOW : FAN_DENY};
+  while (write(group, &response, sizeof response) < 0 && errno == EINTR) continue;
+  if (!allows) stats.denied += 1;
+}
+
+static void count_answer(uint64_t since_ns) {
+  uint64_t us = (now_ns() - since_ns) / 1000;
+  uint32_t bucket = (uint32_t)us;
+  if (us >= 8) {
+    uint32_t exponent = 63u - (uint32_t)__builtin_clzll(us);
+    bucket = 8 + (exponent - 3) * 4 + (uint32_t)((us >> (exponent - 2)) & 3);
+  }
+  stats.answer_us[bucket < HISTOGRAM ? bucket : HISTOGRAM - 1] += 1;
+}
+
+static struct file_key key_of(const struct stat *stat) {
+  return (struct file_key){.device = stat->st_dev,
+                           .inode = stat->st_ino,
+                           .ctime_ns = stat->st_ctim.tv_sec * (int64_t)NS_PER_S + stat->st_ctim.tv_nsec,
+                           .mtime_ns = stat->st_mtim.tv_sec * (int64_t)NS_PER_S + stat->st_mtim.tv_nsec,
+                           .size = (uint64_t)stat->st_size};
+}
+
+/*
+ * Whether somebody has the file open for writing: a read lease is refused then (fcntl(2), F_SETLEASE). This sees
+ * mapped writers as well, whose stores into a page that is dirty already change no time of the file.
+ */
+static bool has_writers(int fd) {
+  if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0) {
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return false;
+  }
+  return errno == EAGAIN;
+}
+
+/*
+ * Whether a change after now would show in the times. Kernels from 6.13 on give a file whose times were looked at a
+ * finer stamp at its next change, on these file systems (Documentation/filesystems/multigrain-ts.rst).
+ */
+static bool is_settled(int fd, const struct stat *stat) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  int64_t age = (now.tv_sec - stat->st_ctim.tv_sec) * (int64_t)NS_PER_S + now.tv_nsec - stat->st_ctim.tv_nsec;
+  /* A time in the future says nothing about its age. */
+  if (age < 0 || age > (int64_t)COARSE_NS) return true;
+  struct statfs file_system;
+  if (!has_fine_times || fstatfs(fd, &file_system) != 0) return false;
+  return file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == TMPFS_MAGIC ||
+         file_system.f_type == XFS_SUPER_MAGIC || file_system.f_type == BTRFS_SUPER_MAGIC;
+}
+
+static uint32_t parent_of(uint32_t pid) {
+  char path[40], text[512];
+  snprintf(path, sizeof path, "/proc/%u/stat", pid);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  ssize_t length = read(fd, text, sizeof text - 1);
+  close(fd);
+  if (length <= 0) return 0;
+  text[length] = 0;
+  /* Behind the last parenthesis: a program may put anything into its name (proc(5)). */
+  const char *rest = strrchr(text, ')');
+  unsigned parent = 0;
+  return rest != NULL && sscanf(rest + 1, " %*c %u", &parent) == 1 ? parent : 0;
+}
+
+static bool is_exempt_pid(uint32_t pid) {
+  for (uint32_t index = 0; index < exempt_count; index += 1)
+    if (exempt[index] == pid) return true;
+  return pid == (uint32_t)getpid();
+}
+
+/* What the agent starts (dpkg-query, setfattr) must not wait for the agent, which waits for it to start. */
+static bool is_exempt_process(uint32_t pid) {
+  for (int depth = 0; depth < MAX_ANCESTORS && pid > 1; depth += 1, pid = parent_of(pid))
+    if (is_exempt_pid(pid)) return true;
+  return false;
+}
+
+static bool is_excluded_exe(uint32_t pid) {
+  char path[40];
+  struct stat exe;
+  if (excluded_exe_count == 0 || pid == 0) return false;
+  snprintf(path, sizeof path, "/proc/%u/exe", pid);
+  if (stat(path, &exe) != 0) return false;
+  for (uint32_t index = 0; index < excluded_exe_count; index += 1)
+    if (excluded_exes[index].inode == exe.st_ino && excluded_exes[index].device == exe.st_dev) return true;
+  return false;
+}
+
+/* Only where the path leads to this very file here: in a container's namespace the same text is another place. */
+static bool is_excluded_path(const char *path, const struct stat *file) {
+  for (uint32_t index = 0; index < excluded_path_count; index += 1) {
+    const char *prefix = excluded_paths[index];
+    size_t length = strlen(prefix);
+    if (strncmp(path, prefix, length) != 0) continue;
+    if (path[length] != 0 && path[length] != '/' && prefix[length - 1] != '/') continue;
+    struct stat here;
+    return lstat(path, &here) == 0 && here.st_ino == file->st_ino && here.st_dev == file->st_dev;
+  }
+  return false;
+}
+
+static void release(struct waiting *waiting) {
+  if (waiting->state == LATE) late_count -= 1;
+  close(waiting->fd);
+  waiting->state = FREE;
+  while (top > 0 && slots[top - 1].state == FREE) top -= 1;
+}
+
+/* The process goes on; the agent may still say what the file is. */
+static void answer_now(struct waiting *waiting, bool allows) {
+  respond(waiting->fd, allows);
+  if (late_count >= MAX_LATE) {
+    release(waiting);
+    return;
+  }
+  waiting->state = LATE;
+  late_count += 1;
+  waiting->deadline_ns = now_ns() + LATE_NS;
+}
+
+/* A file that is never twice the same would otherwise only have to be changed until the time is over. */
+static bool answer_without_agent(const struct waiting *waiting) {
+  return !waiting->is_known_bad && !waiting->has_changed && !policy.denies_late;
+}
+
+static void ask(struct waiting *waiting) {
+  char path[4096];
+  size_t length = path_of(waiting->fd, path, sizeof path);
+  bool is_large = waiting->key.size > policy.max_judge_bytes && !waiting->is_known_bad;
+  bool goes_on = (is_large && !policy.holds_large) || unanswered >= SILENT_AFTER;
+  struct {
+    uint64_t id;
+    uint32_t fd, pid;
+    uint8_t kind, flags, unused[6];
+    struct file_key key;
+  } question = {.id = waiting->id,
+                .fd = (uint32_t)waiting->fd,
+                .pid = waiting->pid,
+                .kind = waiting->kind,
+                .flags = (uint8_t)((waiting->is_known_bad ? FLAG_KNOWN_BAD : 0) | (goes_on ? FLAG_ANSWERED : 0)),
+                .key = waiting->key};
+  bool was_sent = frame_send(AGENT_FD, OUT_ASK, &question, sizeof question, path, length);
+  stats.asked += 1;
+  if (was_sent && !goes_on) {
+    waiting->state = ASKED;
+    if (is_large) waiting->deadline_ns = waiting->since_ns + HOLD_NS;
+    return;
+  }
+  stats.unjudged += 1;
+  answer_now(waiting, is_large && !policy.holds_large ? true : answer_without_agent(waiting));
+  if (!was_sent && waiting->state == LATE) release(waiting);
+}
+
+/* A file is asked about once nobody writes it and a later change would show. */
+static void settle(struct waiting *waiting, uint64_t now) {
+  struct stat stat;
+  bool is_written = has_writers(waiting->fd);
+  if (is_written && now - waiting->since_ns > WRITER_PATIENCE_NS) {
+    stats.being_written += 1;
+    respond(waiting->fd, false);
+    release(waiting);
+    return;
+  }
+  if (fstat(waiting->fd, &stat) != 0) {
+    respond(waiting->fd, answer_without_agent(waiting));
+    release(waiting);
+    return;
+  }
+  if (is_written || !is_settled(waiting->fd, &stat)) {
+    waiting->retry_ns = now + NS_PER_MS;
+    return;
+  }
+  waiting->key = key_of(&stat);
+  enum verdict_class known = table_find(&waiting->key);
+  if (known == CLASS_CLEAN) {
+    stats.from_table += 1;
+    respond(waiting->fd, true);
+    release(waiting);
+    return;
+  }
+  waiting->is_known_bad = known == CLASS_BAD;
+  ask(waiting);
+}
+
+static void wait_for_answer(int fd, uint32_t pid, uint8_t kind, uint64_t since_ns) {
+  uint32_t index = 0;
+  while (index < MAX_WAITING && slots[index].state != FREE) index += 1;
+  if (index == MAX_WAITING) {
+    stats.overload += 1;
+    respond(fd, !policy.denies_late);
+    close(fd);
+    return;
+  }
+  if (index >= top) top = index + 1;
+  slots[index] = (struct waiting){.id = next_serial++ << 16 | index,
+                                  .since_ns = since_ns,
+                                  .deadline_ns = since_ns + policy.budget_ms * NS_PER_MS,
+                                  .fd = fd,
+                                  .pid = pid,
+                                  .kind = kind,
+                                  .state = SETTLING};
+  settle(&slots[index], since_ns);
+}
+
+static void on_event(const struct fanotify_event_metadata *event) {
+  uint64_t since_ns = now_ns();
+  uint32_t pid = event->pid > 0 ? (uint32_t)event->pid : 0;
+  uint8_t kind = event->mask & FAN_OPEN_EXEC_PERM ? KIND_EXEC : KIND_OPEN;
+  struct stat stat;
+  stats.events += 1;
+  bool is_free = is_exempt_pid(pid) || fstat(event->fd, &stat) != 0 || !S_ISREG(stat.st_mode) || stat.st_size == 0;
+  if (!is_free) {
+    bool is_written = has_writers(event->fd);
+    struct file_key key = key_of(&stat);
+    if (!is_written && table_find(&key) == CLASS_CLEAN) {
+      respond(event->fd, true);
+      stats.from_table += 1;
+      count_answer(since_ns);
+      close(event->fd);
+      return;
+    }
+    /* Who opens a file to write it, or beside a writer, reads what is not finished: its close is in the journal. */
+    if (is_written && kind == KIND_OPEN) {
+      stats.being_written += 1;
+      is_free = true;
+    }
+  }
+  if (!is_free) {
+    char path[4096];
+    size_t length = path_of(event->fd, path, sizeof path - 1);
+    path[length] = 0;
+    is_free = is_exempt_process(pid) || is_excluded_exe(pid) || is_excluded_path(path, &stat);
+    if (!is_free) {
+      wait_for_answer(event->fd, pid, kind, since_ns);
+      return;
+    }
+  }
+  stats.exempt += 1;
+  respond(event->fd, true);
+  close(event->fd);
+}
+
+static void read_events(void) {
+  static _Alignas(8) uint8_t buffer[65536];
+  ssize_t length = read(group, buffer, sizeof buffer);
+  if (length <= 0) return;
+  const struct fanotify_event_metadata *event = (void *)buffer;
+  for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length))
+    if (event->vers == FANOTIFY_METADATA_VERSION && event->fd >= 0) on_event(event);
+}
+
+static void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
+  uint32_t index = id & 0xffff;
+  if (index >= MAX_WAITING || slots[index].id != id) return;
+  struct waiting *waiting = &slots[index];
+  if (waiting->state != ASKED && waiting->state != LATE) return;
+  struct stat stat;
+  bool is_same = !has_writers(waiting->fd) && fstat(waiting->fd, &stat) == 0;
+  struct file_key key = is_same ? key_of(&stat) : (struct file_key){0};
+  is_same = is_same && key_equal(&key, &waiting->key);
+  if (is_same && verdict != CLASS_UNKNOWN) table_put(&waiting->key, verdict);
+  if (waiting->state == ASKED) {
+    if (allows && !is_same) {
+      /* It is another content by now, which nobody has judged. */
+      waiting->has_changed = true;
+      waiting->state = SETTLING;
+      waiting->retry_ns = now_ns();
+      return;
+    }
+    if (verdict == CLASS_UNKNOWN) stats.unjudged += 1;
+    respond(waiting->fd, allows);
+  }
+  release(waiting);
+}
+
+static void on_timers(uint64_t now) {
+  for (uint32_t index = 0; index < top; index += 1) {
+    struct waiting *waiting = &slots[index];
+    if (waiting->state == FREE) continue;
+    if (waiting->deadline_ns <= now) {
+      if (waiting->state == LATE) {
+        release(waiting);
+        continue;
+      }
+      stats.timeouts += 1;
+      stats.unjudged += 1;
+      if (waiting->state == ASKED) {
+        unanswered += 1;
+        answer_now(waiting, answer_without_agent(waiting));
+      } else {
+        respond(waiting->fd, answer_without_agent(waiting));
+        release(waiting);
+      }
+    } else if (waiting->state == SETTLING && waiting->retry_ns <= now) {
+      settle(waiting, now);
+    }
+  }
+}
+
+static int poll_timeout_ms(uint64_t now, uint64_t stats_at_ns) {
+  uint64_t next = stats_at_ns;
+  for (uint32_t index = 0; index < top; index += 1) {
+    const struct waiting *waiting = &slots[index];
+    if (waiting->state == FREE) continue;
+    uint64_t at = waiting->state == SETTLING && waiting->retry_ns < waiting->deadline_ns ? waiting->retry_ns
+                                                                                         : waiting->deadline_ns;
+    if (at < next) next = at;
+  }
+  return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static char *copy_text(const uint8_t *text, uint16_t length) {
+  char *copy = malloc((size_t)length + 1);
+  if (copy == NULL) return NULL;
+  memcpy(copy, text, length);
+  copy[length] = 0;
+  return copy;
+}
+
+static void take_exclusions(struct cursor *cursor) {
+  while (excluded_path_count > 0) free(excluded_paths[--excluded_path_count]);
+  while (cursor->left > 0 && excluded_path_count < MAX_EXCLUDED) {
+    uint16_t length;
+    const uint8_t *text = take_text(cursor, &length);
+    if (cursor->failed) return;
+    char *copy = length > 0 ? copy_text(text, length) : NULL;
+    if (copy != NULL) excluded_paths[excluded_path_count++] = copy;
+  }
+}
+
+bool permission_frame(const struct frame *frame) {
+  struct cursor cursor = {.at = frame->payload, .left = frame->length};
+  unanswered = 0;
+  if (frame->type == IN_MARK) {
+    uint16_t length;
+    const uint8_t *text = take_text(&cursor, &length);
+    char *path = cursor.failed ? NULL : copy_text(text, length);
+    if (path == NULL) return false;
+    int done = fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, event_mask, AT_FDCWD, path);
+    say_marked(done == 0 ? 0 : errno, path, length, false);
+    free(path);
+  } else if (frame->type == IN_POLICY) {
+    uint8_t flags[2];
+    take(&cursor, flags, sizeof flags);
+    uint32_t budget_ms;
+    uint64_t max_judge_bytes;
+    take(&cursor, &budget_ms, sizeof budget_ms);
+    take(&cursor, &max_judge_bytes, sizeof max_judge_bytes);
+    if (cursor.failed) return false;
+    policy.denies_late = flags[0] != 0;
+    policy.holds_large = flags[1] != 0;
+    policy.budget_ms = budget_ms;
+    policy.max_judge_bytes = max_judge_bytes;
+  } else if (frame->type == IN_VERDICT) {
+    uint64_t id;
+    uint8_t words[2];
+    take(&cursor, &id, sizeof id);
+    take(&cursor, words, sizeof words);
+    if (cursor.failed || words[1] > CLASS_BAD) return false;
+    on_verdict(id, words[0] != 0, (enum verdict_class)words[1]);
+  } else if (frame->type == IN_KNOWN) {
+    while (cursor.left > 0) {
+      struct file_key key;
+      uint8_t verdict;
+      take(&cursor, &key, sizeof key);
+      take(&cursor, &verdict, sizeof verdict);
+      if (cursor.failed || verdict > CLASS_BAD) return false;
+      table_put(&key, (enum verdict_class)verdict);
+    }
+  } else if (frame->type == IN_FORGET) {
+    table_clear();
+  } else if (frame->type == IN_EXCLUDE_EXES) {
+    excluded_exe_count = 0;
+    while (cursor.left > 0 && excluded_exe_count < MAX_EXCLUDED) {
+      take(&cursor, &excluded_exes[excluded_exe_count], sizeof excluded_exes[0]);
+      if (cursor.failed) return false;
+      excluded_exe_count += 1;
+    }
+  } else if (frame->type == IN_EXCLUDE_PATHS) {
+    take_exclusions(&cursor);
+  } else {
+    return false;
+  }
+  return !cursor.failed;
+}
+
+static bool read_agent(void) {
+  static struct frame_reader reader;
+  struct frame frame;
+  if (frame_fill(&reader, AGENT_FD) < 0) return false;
+  for (;;) {
+    int found = frame_next(&reader, &frame);
+    if (found == 0) return true;
+    if (found < 0 || !permission_frame(&frame)) return false;
+  }
+}
+
+static bool is_kernel_at_least(unsigned major, unsigned minor) {
+  struct utsname name;
+  unsigned have_major = 0, have_minor = 0;
+  if (uname(&name) != 0 || sscanf(name.release, "%u.%u", &have_major, &have_minor) != 2) return false;
+  return have_major > major || (have_major == major && have_minor >= minor);
+}
+
+/* Arguments: exec | exec-and-open, then the pids whose processes are never asked about. */
+int run_permission(int argc, char **argv) {
+  if (argc > 0 && strcmp(argv[0], "exec-and-open") == 0) event_mask |= FAN_OPEN_PERM;
+  for (int index = 1; index < argc && exempt_count < MAX_EXEMPT; index += 1) {
+    uint32_t pid = (uint32_t)strtoul(argv[index], NULL, 10);
+    if (pid > 1) exempt[exempt_count++] = pid;
+  }
+  struct rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
+  }
+  has_fine_times = is_kernel_at_least(6, 13);
+  /* Each waiting process has one event here, so the queue is bounded by them; a full one would let everything pass. */
+  group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE,
+                        O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+  int error = group < 0 ? errno : 0;
+  if (error == 0 && !table_open()) error = ENOMEM;
+  say_hello(error);
+  if (error != 0) return 1;
+  setpriority(PRIO_PROCESS, 0, -20);
+  struct pollfd fds[3] = {{.fd = group, .events = POLLIN},
+                          {.fd = AGENT_FD, .events = POLLIN},
+                          {.fd = watch_mounts(), .events = POLLPRI}};
+  uint64_t stats_at_ns = 0, told_events = 0, told_asked = 0;
+  for (;;) {
+    uint64_t now = now_ns();
+    on_timers(now);
+    if (now >= stats_at_ns) {
+      if (stats.events != told_events || stats.asked != told_asked || stats_at_ns == 0)
+        frame_send(AGENT_FD, OUT_STATS, &stats, sizeof stats, NULL, 0);
+      told_events = stats.events;
+      told_asked = stats.asked;
+      stats_at_ns = now + NS_PER_S;
+    }
+    if (poll(fds, 3, poll_timeout_ms(now, stats_at_ns)) < 0 && errno != EINTR) return 1;
+    if (fds[0].revents != 0) read_events();
+    if (fds[1].revents != 0 && !read_agent()) return 0;
+    if (fds[2].revents != 0) frame_send(AGENT_FD, OUT_MOUNTS, NULL, 0, NULL, 0);
+  }
+}
