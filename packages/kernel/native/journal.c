@@ -155,6 +155,15 @@ static void on_info(const struct fanotify_event_info_fid *info) {
   tell((const uint8_t *)path, length);
 }
 
+static void on_change(const uint8_t *at, const uint8_t *end) {
+  while (at + sizeof(struct fanotify_event_info_header) <= end) {
+    const struct fanotify_event_info_fid *info = (const void *)at;
+    if (info->hdr.len < sizeof info->hdr || at + info->hdr.len > end) return;
+    if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME && info->hdr.len > sizeof *info) on_info(info);
+    at += info->hdr.len;
+  }
+}
+
 /* Until nothing is left in the kernel. A directory may have been renamed since the last round: it is asked for anew. */
 static void read_events(void) {
   static _Alignas(8) uint8_t buffer[262144];
@@ -162,20 +171,15 @@ static void read_events(void) {
   for (;;) {
     ssize_t length = read(group, buffer, sizeof buffer);
     if (length <= 0) break;
-    const struct fanotify_event_metadata *event = (void *)buffer;
-    for (; FAN_EVENT_OK(event, length); event = FAN_EVENT_NEXT(event, length)) {
-      if (event->mask & FAN_Q_OVERFLOW) {
-        say_gap(GAP_OVERFLOW);
-        continue;
-      }
-      const uint8_t *at = (const uint8_t *)event + event->metadata_len;
-      const uint8_t *end = (const uint8_t *)event + event->event_len;
-      while (at + sizeof(struct fanotify_event_info_header) <= end) {
-        const struct fanotify_event_info_fid *info = (const void *)at;
-        if (info->hdr.len < sizeof info->hdr || at + info->hdr.len > end) break;
-        if (info->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME && info->hdr.len > sizeof *info) on_info(info);
-        at += info->hdr.len;
-      }
+    const uint8_t *at = buffer, *end = buffer + length;
+    while (at + FAN_EVENT_METADATA_LEN <= end) {
+      /* Copied: events are as long as their names, so the next one may lie anywhere. */
+      struct fanotify_event_metadata event;
+      memcpy(&event, at, sizeof event);
+      if (event.event_len < sizeof event || at + event.event_len > end) break;
+      if (event.mask & FAN_Q_OVERFLOW) say_gap(GAP_OVERFLOW);
+      else on_change(at + event.metadata_len, at + event.event_len);
+      at += event.event_len;
     }
   }
   for (uint32_t index = 0; index < file_system_count; index += 1) {

@@ -75,10 +75,10 @@ describe.skipIf(probe === undefined)('the watch', () => {
     writeFileSync(at('file'), 'two')
     await watch.settle()
     expect(paths).toEqual(['file'])
-    await watch.beginStretch()
+    await watch.beginStretch(() => paths.push('--'))
     writeFileSync(at('file'), 'three')
     await watch.settle()
-    expect(paths).toEqual(['file', 'file'])
+    expect(paths).toEqual(['file', '--', 'file'])
   })
 
   it('keeps names that are no text', async () => {

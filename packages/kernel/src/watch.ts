@@ -11,8 +11,8 @@ export type Watch = {
   mark: (path: Buffer) => Promise<string | undefined>
   /** Resolves when everything that changed before the call was told. */
   settle: (signal?: AbortSignal) => Promise<void>
-  /** The same; from then on each path that changes is told again, once. */
-  beginStretch: (signal?: AbortSignal) => Promise<void>
+  /** The same; from then on each path that changes is told again, once. `onBegin` is called exactly between the two. */
+  beginStretch: (onBegin: () => void, signal?: AbortSignal) => Promise<void>
   close: () => Promise<void>
 }
 
@@ -29,7 +29,7 @@ export async function openWatch(options: {
   onEnd: (end: HelperEnd) => void
   signal?: AbortSignal
 }): Promise<Watch> {
-  const waiting = new Map<number, { resolve: () => void; reject: (error: AppError) => void }>()
+  const waiting = new Map<number, { onSynced: () => void; reject: (error: AppError) => void }>()
   let token = 0
   let hasEnded = false
   const gone = () => new AppError('realtime_unavailable', { reason: 'the helper ended' })
@@ -41,7 +41,7 @@ export async function openWatch(options: {
       if (type === fromHelper.changed) options.onChanged(decodeTexts(payload))
       else if (type === fromHelper.gap) options.onGap(payload.readUInt32LE(0) === 1 ? 'overflow' : 'too_many')
       else if (type === fromHelper.mounts) options.onMountsChanged?.()
-      else if (type === fromHelper.synced) waiting.get(payload.readUInt32LE(0))?.resolve()
+      else if (type === fromHelper.synced) waiting.get(payload.readUInt32LE(0))?.onSynced()
     },
     onEnd: (end) => {
       hasEnded = true
@@ -51,7 +51,7 @@ export async function openWatch(options: {
     signal: options.signal,
   })
 
-  async function roundTrip(type: number, signal?: AbortSignal): Promise<void> {
+  async function roundTrip(type: number, onSynced: () => void, signal?: AbortSignal): Promise<void> {
     if (hasEnded) throw gone()
     token = (token + 1) >>> 0
     const mine = token
@@ -59,7 +59,12 @@ export async function openWatch(options: {
     frame.writeUInt32LE(mine)
     try {
       await new Promise<void>((resolve, reject) => {
-        waiting.set(mine, { resolve, reject })
+        // Not after an await: the next frame may lie in the same chunk.
+        const settle = () => {
+          onSynced()
+          resolve()
+        }
+        waiting.set(mine, { onSynced: settle, reject })
         signal?.addEventListener('abort', () => reject(new AppError('aborted')), { once: true })
         helper.send(type, frame)
       })
@@ -71,8 +76,8 @@ export async function openWatch(options: {
   return {
     pid: helper.pid,
     mark: helper.mark,
-    settle: async (signal) => await roundTrip(toHelper.sync, signal),
-    beginStretch: async (signal) => await roundTrip(toHelper.stretch, signal),
+    settle: async (signal) => await roundTrip(toHelper.sync, () => undefined, signal),
+    beginStretch: async (onBegin, signal) => await roundTrip(toHelper.stretch, onBegin, signal),
     close: async () => {
       hasEnded = true
       await helper.close()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { countSchema, idSchema, sha256Schema } from '../common.ts'
 import { machineFactsSchema } from '../inventory/facts.ts'
-import { scanProgressSchema } from '../malware/scan.ts'
+import { realtimeFiguresSchema, scanProgressSchema } from '../malware/scan.ts'
 import { scannerHealthSchema } from '../malware/scanner.ts'
 
 /**
@@ -63,6 +63,7 @@ export const upMessages = {
     droppedRecords: countSchema,
     unknownMessages: countSchema,
     scanner: scannerHealthSchema.optional(),
+    realtime: realtimeFiguresSchema.optional(),
   }),
   facts: machineFactsSchema,
   events: z.object({
