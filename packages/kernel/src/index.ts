@@ -9,4 +9,5 @@ export {
   openGuard,
 } from './guard.ts'
 export { findHelper } from './helper-path.ts'
+export { mountPrivate } from './testing/private-mount.ts'
 export { openWatch, type Watch, type WatchGap } from './watch.ts'
