@@ -194,9 +194,13 @@ static void answer_now(struct waiting *waiting, bool allows) {
   waiting->deadline_ns = now_ns() + LATE_NS;
 }
 
-/* A file that is never twice the same would otherwise only have to be changed until the time is over. */
+/*
+ * A file that is never twice the same would otherwise only have to be changed until the time is over. The agent may
+ * have said already that the file is bad, and still see to what is done about it.
+ */
 static bool answer_without_agent(const struct waiting *waiting) {
-  return !waiting->is_known_bad && !waiting->has_changed && !policy.denies_late;
+  bool is_bad = waiting->is_known_bad || (waiting->state == ASKED && table_find(&waiting->key) == CLASS_BAD);
+  return !is_bad && !waiting->has_changed && !policy.denies_late;
 }
 
 static void ask(struct waiting *waiting) {
