@@ -217,20 +217,3 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     expect(readdirSync(guarded)).not.toContain('bad-ran')
   })
 })
-
-describe.skipIf(!isPossible)('an agent that may not watch', () => {
-  it('says why and does everything else', async () => {
-    const own = await createSite()
-    try {
-      await own.startScanner()
-      const id = await own.startAgent('agent', { RINGWALL_AGENT_WATCH: '/proc/nothing' })
-      const folder = join(own.root, 'victim')
-      mkdirSync(folder)
-      writeFileSync(join(folder, 'bad'), eicar)
-      const scan = await own.endOf(await own.startScan(id, [folder]))
-      expect(scan).toMatchObject({ state: 'completed', findings: 1 })
-    } finally {
-      await own.close()
-    }
-  })
-})

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -482,6 +483,15 @@ static bool is_kernel_at_least(unsigned major, unsigned minor) {
   return have_major > major || (have_major == major && have_minor >= minor);
 }
 
+/*
+ * Everybody who starts a program waits for this process, also where the agent's service has a small share of the
+ * processor. What it does for an event is short and bounded, and the kernel keeps some time from real-time processes.
+ */
+static void run_before_others(void) {
+  struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
+  if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) != 0) setpriority(PRIO_PROCESS, 0, -20);
+}
+
 /* Arguments: exec | exec-and-open, then the pids whose processes are never asked about. */
 int run_permission(int argc, char **argv) {
   if (argc > 0 && strcmp(argv[0], "exec-and-open") == 0) event_mask |= FAN_OPEN_PERM;
@@ -502,7 +512,7 @@ int run_permission(int argc, char **argv) {
   if (error == 0 && !table_open()) error = ENOMEM;
   say_hello(error);
   if (error != 0) return 1;
-  setpriority(PRIO_PROCESS, 0, -20);
+  run_before_others();
   struct pollfd fds[3] = {{.fd = group, .events = POLLIN},
                           {.fd = AGENT_FD, .events = POLLIN},
                           {.fd = watch_mounts(), .events = POLLPRI}};
