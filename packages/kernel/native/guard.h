@@ -64,13 +64,28 @@ struct file_key {
 enum verdict_class { CLASS_UNKNOWN, CLASS_CLEAN, CLASS_BAD };
 struct known_entry {
   struct file_key key;
-  uint64_t verdict;
+  uint32_t verdict, hits;
 };
+struct stat;
+struct file_key key_of(const struct stat *stat);
 bool key_equal(const struct file_key *a, const struct file_key *b);
 bool table_open(void);
-enum verdict_class table_find(const struct file_key *key);
+/* NULL when nothing is known. */
+struct known_entry *table_find(const struct file_key *key);
 void table_put(const struct file_key *key, enum verdict_class verdict);
 void table_clear(void);
+
+/* hot.c. A signalfd to watch, or -1. */
+int hot_open(int fanotify_group, uint64_t mask);
+/* Keeps the descriptor when it answers true. */
+bool hot_add(int fd, const struct file_key *key);
+void hot_forget(const struct file_key *key);
+void hot_clear(void);
+/* `on_other` is told a descriptor whose lease ends, -1 for all, when it is none of these files. */
+void hot_on_signal(int signals, void (*on_other)(int fd));
+/* Takes a read lease that says when it ends. False with errno EAGAIN while somebody writes. */
+bool lease_take(int fd);
+void hot_drop_deleted(void);
 
 /* common.c */
 uint64_t now_ns(void);

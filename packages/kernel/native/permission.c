@@ -13,6 +13,7 @@
 #include <sys/fanotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -22,7 +23,11 @@
 #define MAX_LATE 256u
 #define MAX_EXCLUDED 512u
 #define MAX_EXEMPT 8u
+#define MAX_LASTING 32u
 #define MAX_ANCESTORS 16
+/* So many times known: the kernel may let it pass by itself. */
+#define HOT_AFTER 4u
+#define TIDY_NS (10 * NS_PER_S)
 #define HISTOGRAM 64u
 /* A file that somebody writes is not run in this time; then the answer is no. The kernel would say ETXTBSY. */
 #define WRITER_PATIENCE_NS (250 * NS_PER_MS)
@@ -43,7 +48,8 @@ struct waiting {
   int fd;
   uint32_t pid;
   uint8_t kind, state;
-  bool is_known_bad, has_changed;
+  /* `has_lease`: nobody writes the file; `was_opened`: somebody did since it was asked about. */
+  bool is_known_bad, has_changed, has_lease, was_opened;
 };
 
 static struct {
@@ -69,6 +75,9 @@ static struct {
   uint64_t device, inode;
 } excluded_exes[MAX_EXCLUDED];
 static uint32_t excluded_exe_count;
+static uint64_t lasting_devices[MAX_LASTING];
+static uint32_t lasting_count;
+static int signals = -1;
 static char *excluded_paths[MAX_EXCLUDED];
 static uint32_t excluded_path_count;
 
@@ -88,14 +97,6 @@ static void count_answer(uint64_t since_ns) {
   stats.answer_us[bucket < HISTOGRAM ? bucket : HISTOGRAM - 1] += 1;
 }
 
-static struct file_key key_of(const struct stat *stat) {
-  return (struct file_key){.device = stat->st_dev,
-                           .inode = stat->st_ino,
-                           .ctime_ns = stat->st_ctim.tv_sec * (int64_t)NS_PER_S + stat->st_ctim.tv_nsec,
-                           .mtime_ns = stat->st_mtim.tv_sec * (int64_t)NS_PER_S + stat->st_mtim.tv_nsec,
-                           .size = (uint64_t)stat->st_size};
-}
-
 /*
  * Whether somebody has the file open for writing: a read lease is refused then (fcntl(2), F_SETLEASE). This sees
  * mapped writers as well, whose stores into a page that is dirty already change no time of the file.
@@ -108,6 +109,17 @@ static bool has_writers(int fd) {
   return errno == EAGAIN;
 }
 
+static long file_system_of(int fd) {
+  struct statfs about;
+  return fstatfs(fd, &about) == 0 ? (long)about.f_type : 0;
+}
+
+/* Whether stores through a mapping may change no time of a file: what was known before a writer is worth nothing. */
+static bool is_blind(int fd) {
+  long type = file_system_of(fd);
+  return type == TMPFS_MAGIC || type == RAMFS_MAGIC;
+}
+
 /*
  * Whether a change after now would show in the times. Kernels from 6.13 on give a file whose times were looked at a
  * finer stamp at its next change, on these file systems (Documentation/filesystems/multigrain-ts.rst).
@@ -118,10 +130,16 @@ static bool is_settled(int fd, const struct stat *stat) {
   int64_t age = (now.tv_sec - stat->st_ctim.tv_sec) * (int64_t)NS_PER_S + now.tv_nsec - stat->st_ctim.tv_nsec;
   /* A time in the future says nothing about its age. */
   if (age < 0 || age > (int64_t)COARSE_NS) return true;
-  struct statfs file_system;
-  if (!has_fine_times || fstatfs(fd, &file_system) != 0) return false;
-  return file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == TMPFS_MAGIC ||
-         file_system.f_type == XFS_SUPER_MAGIC || file_system.f_type == BTRFS_SUPER_MAGIC;
+  if (!has_fine_times) return false;
+  long type = file_system_of(fd);
+  return type == EXT4_SUPER_MAGIC || type == TMPFS_MAGIC || type == XFS_SUPER_MAGIC || type == BTRFS_SUPER_MAGIC;
+}
+
+/* Whether the file system stays mounted: one with an open file cannot be unmounted. */
+static bool is_lasting(uint64_t device) {
+  for (uint32_t index = 0; index < lasting_count; index += 1)
+    if (lasting_devices[index] == device) return true;
+  return false;
 }
 
 static uint32_t parent_of(uint32_t pid) {
@@ -154,12 +172,14 @@ static bool is_exempt_process(uint32_t pid) {
 
 static bool is_excluded_exe(uint32_t pid) {
   char path[40];
-  struct stat exe;
+  struct statx exe;
   if (excluded_exe_count == 0 || pid == 0) return false;
   snprintf(path, sizeof path, "/proc/%u/exe", pid);
-  if (stat(path, &exe) != 0) return false;
+  /* As it is known here: a server that does not answer must hold nobody. */
+  if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &exe) != 0) return false;
+  uint64_t device = makedev(exe.stx_dev_major, exe.stx_dev_minor);
   for (uint32_t index = 0; index < excluded_exe_count; index += 1)
-    if (excluded_exes[index].inode == exe.st_ino && excluded_exes[index].device == exe.st_dev) return true;
+    if (excluded_exes[index].inode == exe.stx_ino && excluded_exes[index].device == device) return true;
   return false;
 }
 
@@ -178,7 +198,7 @@ static bool is_excluded_path(const char *path, const struct stat *file) {
 
 static void release(struct waiting *waiting) {
   if (waiting->state == LATE) late_count -= 1;
-  close(waiting->fd);
+  if (waiting->fd >= 0) close(waiting->fd);
   waiting->state = FREE;
   while (top > 0 && slots[top - 1].state == FREE) top -= 1;
 }
@@ -195,12 +215,22 @@ static void answer_now(struct waiting *waiting, bool allows) {
   waiting->deadline_ns = now_ns() + LATE_NS;
 }
 
+static enum verdict_class verdict_of(const struct file_key *key) {
+  const struct known_entry *known = table_find(key);
+  return known == NULL ? CLASS_UNKNOWN : (enum verdict_class)known->verdict;
+}
+
+static void learn(const struct file_key *key, enum verdict_class verdict) {
+  if (verdict != CLASS_CLEAN) hot_forget(key);
+  table_put(key, verdict);
+}
+
 /*
  * A file that is never twice the same would otherwise only have to be changed until the time is over. The agent may
  * have said already that the file is bad, and still see to what is done about it.
  */
 static bool answer_without_agent(const struct waiting *waiting) {
-  bool is_bad = waiting->is_known_bad || (waiting->state == ASKED && table_find(&waiting->key) == CLASS_BAD);
+  bool is_bad = waiting->is_known_bad || (waiting->state == ASKED && verdict_of(&waiting->key) == CLASS_BAD);
   return !is_bad && !waiting->has_changed && !policy.denies_late;
 }
 
@@ -235,7 +265,10 @@ static void ask(struct waiting *waiting) {
 /* A file is asked about once nobody writes it and a later change would show. */
 static void settle(struct waiting *waiting, uint64_t now) {
   struct stat stat;
-  bool is_written = has_writers(waiting->fd);
+  /* Kept until the answer: whoever opens the file for writing meanwhile is heard of. */
+  waiting->has_lease = lease_take(waiting->fd);
+  waiting->was_opened = false;
+  bool is_written = !waiting->has_lease && errno == EAGAIN;
   if (is_written && now - waiting->since_ns > WRITER_PATIENCE_NS) {
     stats.being_written += 1;
     respond(waiting->fd, false);
@@ -252,8 +285,8 @@ static void settle(struct waiting *waiting, uint64_t now) {
     return;
   }
   waiting->key = key_of(&stat);
-  enum verdict_class known = table_find(&waiting->key);
-  if (known == CLASS_CLEAN) {
+  enum verdict_class known = verdict_of(&waiting->key);
+  if (known == CLASS_CLEAN && !(waiting->kind == KIND_EXEC && is_blind(waiting->fd))) {
     stats.from_table += 1;
     respond(waiting->fd, true);
     release(waiting);
@@ -283,6 +316,13 @@ static void wait_for_answer(int fd, uint32_t pid, uint8_t kind, uint64_t since_n
   settle(&slots[index], since_ns);
 }
 
+static bool becomes_hot(int fd, struct known_entry *known) {
+  known->hits += 1;
+  if (known->hits < HOT_AFTER || signals < 0) return false;
+  known->hits = 0;
+  return is_lasting(known->key.device) && hot_add(fd, &known->key);
+}
+
 static void on_event(const struct fanotify_event_metadata *event) {
   uint64_t since_ns = now_ns();
   uint32_t pid = event->pid > 0 ? (uint32_t)event->pid : 0;
@@ -293,11 +333,12 @@ static void on_event(const struct fanotify_event_metadata *event) {
   if (!is_free) {
     bool is_written = has_writers(event->fd);
     struct file_key key = key_of(&stat);
-    if (!is_written && table_find(&key) == CLASS_CLEAN) {
+    struct known_entry *known = is_written ? NULL : table_find(&key);
+    if (known != NULL && known->verdict == CLASS_CLEAN && !(kind == KIND_EXEC && is_blind(event->fd))) {
       respond(event->fd, true);
       stats.from_table += 1;
       count_answer(since_ns);
-      close(event->fd);
+      if (!becomes_hot(event->fd, known)) close(event->fd);
       return;
     }
     /* Who opens a file to write it, or beside a writer, reads what is not finished: its close is in the journal. */
@@ -322,7 +363,8 @@ static void on_event(const struct fanotify_event_metadata *event) {
 }
 
 static void read_events(void) {
-  static _Alignas(8) uint8_t buffer[65536];
+  /* Each event comes with a descriptor, and the kernel denies what it has none for: not too many at once. */
+  static _Alignas(8) uint8_t buffer[128 * FAN_EVENT_METADATA_LEN];
   ssize_t length = read(group, buffer, sizeof buffer);
   if (length <= 0) return;
   const struct fanotify_event_metadata *event = (void *)buffer;
@@ -336,10 +378,13 @@ static void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
   struct waiting *waiting = &slots[index];
   if (waiting->state != ASKED && waiting->state != LATE) return;
   struct stat stat;
-  bool is_same = !has_writers(waiting->fd) && fstat(waiting->fd, &stat) == 0;
+  bool is_known_blind = waiting->kind == KIND_EXEC && is_blind(waiting->fd);
+  bool is_same = !waiting->was_opened && fstat(waiting->fd, &stat) == 0;
+  /* A file system without leases has its times only. */
+  if (!waiting->has_lease && (is_known_blind || has_writers(waiting->fd))) is_same = false;
   struct file_key key = is_same ? key_of(&stat) : (struct file_key){0};
   is_same = is_same && key_equal(&key, &waiting->key);
-  if (is_same && verdict != CLASS_UNKNOWN) table_put(&waiting->key, verdict);
+  if (is_same && verdict != CLASS_UNKNOWN) learn(&waiting->key, verdict);
   if (waiting->state == ASKED) {
     if (allows && !is_same) {
       /* It is another content by now, which nobody has judged. */
@@ -351,7 +396,21 @@ static void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
     if (verdict == CLASS_UNKNOWN) stats.unjudged += 1;
     respond(waiting->fd, allows);
   }
+  /* What its times cannot tell, its lease can, as long as it is not given back. */
+  if (is_same && is_known_blind && verdict == CLASS_CLEAN && is_lasting(key.device) && hot_add(waiting->fd, &key))
+    waiting->fd = -1;
   release(waiting);
+}
+
+/* Somebody opens a file for writing that is being judged, and waits until the lease is given back. */
+static void on_lease_break(int fd) {
+  for (uint32_t index = 0; index < top; index += 1) {
+    struct waiting *waiting = &slots[index];
+    if (waiting->state == FREE || !waiting->has_lease || (fd >= 0 && waiting->fd != fd)) continue;
+    fcntl(waiting->fd, F_SETLEASE, F_UNLCK);
+    waiting->has_lease = false;
+    waiting->was_opened = true;
+  }
 }
 
 static void on_timers(uint64_t now) {
@@ -415,8 +474,13 @@ bool permission_frame(const struct frame *frame) {
   if (frame->type == IN_MARK) {
     uint16_t length;
     const uint8_t *text = take_text(&cursor, &length);
+    uint8_t is_lasting;
+    take(&cursor, &is_lasting, sizeof is_lasting);
     char *path = cursor.failed ? NULL : copy_text(text, length);
     if (path == NULL) return false;
+    struct stat stat;
+    if (is_lasting && lasting_count < MAX_LASTING && lstat(path, &stat) == 0)
+      lasting_devices[lasting_count++] = stat.st_dev;
     int done = fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, event_mask, AT_FDCWD, path);
     say_marked(done == 0 ? 0 : errno, path, length, false);
     free(path);
@@ -446,9 +510,10 @@ bool permission_frame(const struct frame *frame) {
       take(&cursor, &key, sizeof key);
       take(&cursor, &verdict, sizeof verdict);
       if (cursor.failed || verdict > CLASS_BAD) return false;
-      table_put(&key, (enum verdict_class)verdict);
+      learn(&key, (enum verdict_class)verdict);
     }
   } else if (frame->type == IN_FORGET) {
+    hot_clear();
     table_clear();
   } else if (frame->type == IN_EXCLUDE_EXES) {
     excluded_exe_count = 0;
@@ -513,10 +578,12 @@ int run_permission(int argc, char **argv) {
   say_hello(error);
   if (error != 0) return 1;
   run_before_others();
-  struct pollfd fds[3] = {{.fd = group, .events = POLLIN},
+  signals = hot_open(group, event_mask);
+  struct pollfd fds[4] = {{.fd = group, .events = POLLIN},
                           {.fd = AGENT_FD, .events = POLLIN},
-                          {.fd = watch_mounts(), .events = POLLPRI}};
-  uint64_t stats_at_ns = 0, told_events = 0, told_asked = 0;
+                          {.fd = watch_mounts(), .events = POLLPRI},
+                          {.fd = signals, .events = POLLIN}};
+  uint64_t tidy_at_ns = 0, stats_at_ns = 0, told_events = 0, told_asked = 0;
   for (;;) {
     uint64_t now = now_ns();
     on_timers(now);
@@ -527,7 +594,13 @@ int run_permission(int argc, char **argv) {
       told_asked = stats.asked;
       stats_at_ns = now + NS_PER_S;
     }
-    if (poll(fds, 3, poll_timeout_ms(now, stats_at_ns)) < 0 && errno != EINTR) return 1;
+    if (now >= tidy_at_ns) {
+      hot_drop_deleted();
+      tidy_at_ns = now + TIDY_NS;
+    }
+    if (poll(fds, 4, poll_timeout_ms(now, stats_at_ns)) < 0 && errno != EINTR) return 1;
+    /* First: somebody waits to write. */
+    if (fds[3].revents != 0) hot_on_signal(signals, on_lease_break);
     if (fds[0].revents != 0) read_events();
     if (fds[1].revents != 0 && !read_agent()) return 0;
     if (fds[2].revents != 0) frame_send(AGENT_FD, OUT_MOUNTS, NULL, 0, NULL, 0);

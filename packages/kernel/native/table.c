@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 /* 8 × 2^14 entries of 48 bytes: 6 MiB at most, of which only what was touched is resident. */
 #define SETS (1u << 14)
@@ -19,6 +20,14 @@ bool table_open(void) {
   return true;
 }
 
+struct file_key key_of(const struct stat *stat) {
+  return (struct file_key){.device = stat->st_dev,
+                           .inode = stat->st_ino,
+                           .ctime_ns = stat->st_ctim.tv_sec * (int64_t)NS_PER_S + stat->st_ctim.tv_nsec,
+                           .mtime_ns = stat->st_mtim.tv_sec * (int64_t)NS_PER_S + stat->st_mtim.tv_nsec,
+                           .size = (uint64_t)stat->st_size};
+}
+
 bool key_equal(const struct file_key *a, const struct file_key *b) {
   return a->inode == b->inode && a->device == b->device && a->ctime_ns == b->ctime_ns && a->mtime_ns == b->mtime_ns &&
          a->size == b->size;
@@ -30,11 +39,11 @@ static uint32_t set_of(const struct file_key *key) {
   return (uint32_t)(mixed >> 50);
 }
 
-enum verdict_class table_find(const struct file_key *key) {
-  const struct known_entry *set = sets[set_of(key)];
+struct known_entry *table_find(const struct file_key *key) {
+  struct known_entry *set = sets[set_of(key)];
   for (uint32_t way = 0; way < WAYS; way += 1)
-    if (set[way].verdict != CLASS_UNKNOWN && key_equal(&set[way].key, key)) return (enum verdict_class)set[way].verdict;
-  return CLASS_UNKNOWN;
+    if (set[way].verdict != CLASS_UNKNOWN && key_equal(&set[way].key, key)) return &set[way];
+  return NULL;
 }
 
 void table_put(const struct file_key *key, enum verdict_class verdict) {

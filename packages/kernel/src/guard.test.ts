@@ -34,6 +34,10 @@ const policy: GuardPolicy = {
   budgetMs: 3_000,
 }
 
+/** Reads a page, then stores into it: on tmpfs no time of the file changes with that. */
+const writeMapped =
+  'import mmap,os,sys;f=os.open(sys.argv[1],os.O_RDWR);m=mmap.mmap(f,0);m[-1]=m[-1]^1;m.close();os.close(f)'
+
 /** Runs a program from a process that is not below this one, which would never be held. */
 async function exec(path: string): Promise<string> {
   const script = `setsid sh -c 'sleep 0.05; "$0" >/dev/null 2>&1; echo $? > "$1.code.tmp"; mv "$1.code.tmp" "$1.code"' "$0" "$1" &`
@@ -48,7 +52,7 @@ async function exec(path: string): Promise<string> {
   }
 }
 
-const probe = mountPrivate()
+const probe = mountPrivate('ext4')
 probe?.unmount()
 if (probe === undefined) process.stderr.write('guard.test: skipped, this account may not mount\n')
 
@@ -65,7 +69,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
   beforeAll(() => compileHelper(helperPath, { isSanitized: true }))
   afterAll(() => rmSync(dir, { recursive: true }))
   beforeEach(() => {
-    mount = mountPrivate() ?? { path: '', unmount: () => undefined }
+    mount = mountPrivate('ext4') ?? { path: '', unmount: () => undefined }
     asks = []
     ends = []
     stats = undefined
@@ -219,6 +223,95 @@ describe.skipIf(probe === undefined)('the guard', () => {
     opened.excludePrograms([{ device: shell.dev, inode: shell.ino }])
     expect(await exec(path)).toBe('0')
     expect(asks).toEqual([])
+  })
+
+  it('holds programs of an overlay, as containers have', async () => {
+    const opened = await start()
+    for (const name of ['lower', 'upper', 'work', 'merged']) mkdirSync(join(mount.path, name))
+    place('lower/program')
+    const merged = join(mount.path, 'merged')
+    const layers = ['lowerdir=lower', 'upperdir=upper', 'workdir=work'].join(',')
+    execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, merged], { cwd: mount.path })
+    try {
+      expect(await opened.mark(Buffer.from(merged))).toBeUndefined()
+      answer = async () => ({ allows: false, remember: 'bad' })
+      expect(await exec(join(merged, 'program'))).toBe('126')
+      expect(asks.map(({ path }) => path.toString())).toEqual([join(merged, 'program')])
+      const writer = openSync(join(merged, 'program'), 'r+')
+      answer = async () => ({ allows: true, remember: 'clean' })
+      expect(await exec(join(merged, 'program'))).toBe('126')
+      closeSync(writer)
+      expect(await exec(join(merged, 'program'))).toBe('0')
+    } finally {
+      execFileSync('umount', ['-l', merged])
+    }
+  })
+
+  it('lets a known program of a lasting file system pass in the kernel, until somebody writes it', async () => {
+    const opened = await start()
+    expect(await opened.mark(Buffer.from(mount.path), { isLasting: true })).toBeUndefined()
+    const path = place('program')
+    for (let round = 0; round < 12; round += 1) expect(await exec(path)).toBe('0')
+    await new Promise((resolve) => setTimeout(resolve, 1_500))
+    expect(stats?.events).toBeLessThan(8)
+    answer = async () => ({ allows: false, remember: 'bad' })
+    execFileSync('python3', ['-c', writeMapped, path])
+    expect(await exec(path)).toBe('126')
+    expect(asks.length).toBe(2)
+  })
+
+  it('knows nothing of tmpfs, where a mapped writer leaves no trace, unless it keeps the file', async () => {
+    const opened = await start()
+    const memory = mountPrivate()
+    if (memory === undefined) throw new Error('no tmpfs')
+    try {
+      expect(await opened.mark(Buffer.from(memory.path))).toBeUndefined()
+      const path = join(memory.path, 'program')
+      copyFileSync('/bin/true', path)
+      for (let round = 0; round < 3; round += 1) expect(await exec(path)).toBe('0')
+      expect(asks.length).toBe(3)
+      expect(await opened.mark(Buffer.from(memory.path), { isLasting: true })).toBeUndefined()
+      for (let round = 0; round < 3; round += 1) expect(await exec(path)).toBe('0')
+      expect(asks.length).toBe(4)
+      execFileSync('python3', ['-c', writeMapped, path])
+      answer = async () => ({ allows: false, remember: 'bad' })
+      expect(await exec(path)).toBe('126')
+    } finally {
+      await opened.close()
+      memory.unmount()
+    }
+  })
+
+  it('judges again what was opened for writing while it was judged', async () => {
+    await start()
+    const memory = mountPrivate()
+    if (memory === undefined) throw new Error('no tmpfs')
+    try {
+      await guard?.mark(Buffer.from(memory.path))
+      const path = join(memory.path, 'program')
+      copyFileSync('/bin/true', path)
+      answer = async () => {
+        if (asks.length > 1) return { allows: false, remember: 'bad' }
+        // Not by this process: it would wait for itself.
+        await runs('python3', ['-c', writeMapped, path])
+        return { allows: true, remember: 'clean' }
+      }
+      expect(await exec(path)).toBe('126')
+      expect(asks.length).toBe(2)
+    } finally {
+      await guard?.close()
+      memory.unmount()
+    }
+  })
+
+  it('asks again about what passed in the kernel once everything is forgotten', async () => {
+    const opened = await start()
+    await opened.mark(Buffer.from(mount.path), { isLasting: true })
+    const path = place('program')
+    for (let round = 0; round < 8; round += 1) await exec(path)
+    opened.forget()
+    expect(await exec(path)).toBe('0')
+    expect(asks.length).toBe(2)
   })
 
   it('counts what it did', async () => {

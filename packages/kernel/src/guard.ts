@@ -55,7 +55,11 @@ export type GuardStats = Record<(typeof counters)[number], number> & {
 
 export type Guard = {
   pid: number
-  mark: (path: Buffer) => Promise<string | undefined>
+  /**
+   * Guards the file system of a path; the name of the error where that cannot be. One that is `isLasting` stays mounted
+   * for as long as the machine runs: what is started often there may be kept open, and costs nothing any more.
+   */
+  mark: (path: Buffer, options?: { isLasting?: boolean }) => Promise<string | undefined>
   setPolicy: (policy: GuardPolicy) => void
   /** Files to answer for without asking. */
   remember: (files: Iterable<{ key: FileKey; verdict: 'clean' | 'bad' }>) => void

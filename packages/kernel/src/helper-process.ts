@@ -14,7 +14,7 @@ export type Helper = {
   pid: number
   send: (type: number, payload?: Uint8Array) => void
   /** Marks the file system of a path. Answers the name of the error, e.g. EXDEV, or undefined when it is watched. */
-  mark: (path: Buffer) => Promise<string | undefined>
+  mark: (path: Buffer, options?: { isLasting?: boolean }) => Promise<string | undefined>
   close: () => Promise<void>
 }
 
@@ -105,7 +105,7 @@ export async function startHelper(options: {
   return {
     pid: child.pid ?? 0,
     send,
-    mark: async (path) =>
+    mark: async (path, { isLasting = false } = {}) =>
       await new Promise((resolve) => {
         const key = path.toString('latin1')
         const timer = setTimeout(() => settle('ETIMEDOUT'), markTimeoutMs)
@@ -114,7 +114,7 @@ export async function startHelper(options: {
           resolve(problem)
         }
         marks.set(key, [...(marks.get(key) ?? []), settle])
-        send(toHelper.mark, encodeText(path))
+        send(toHelper.mark, Buffer.concat([encodeText(path), Buffer.from([isLasting ? 1 : 0])]))
       }),
     close,
   }
