@@ -65,7 +65,7 @@ async function storm(folder: string, count: number): Promise<number[]> {
     out,
   ]
   spawn('sh', args, { stdio: ['ignore', 'ignore', 'inherit'], uid: nobody, gid: nobody })
-  const text = await waitFor('the storm', () => Promise.resolve(readFileSync(out, 'utf8')), 600_000)
+  const text = await waitFor('the storm', async () => readFileSync(out, 'utf8'), 600_000)
   rmSync(out)
   return text.trim().split('\n').map(Number)
 }

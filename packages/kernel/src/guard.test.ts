@@ -31,12 +31,8 @@ const policy: GuardPolicy = {
   whenLate: 'allow',
   unknownLarge: 'allow-and-judge',
   maxJudgeBytes: 1024 * 1024,
-  budgetMs: 3_000,
+  budgetMs: 30_000,
 }
-
-/** Reads a page, then stores into it: on tmpfs no time of the file changes with that. */
-const writeMapped =
-  'import mmap,os,sys;f=os.open(sys.argv[1],os.O_RDWR);m=mmap.mmap(f,0);m[-1]=m[-1]^1;m.close();os.close(f)'
 
 /** Runs a program from a process that is not below this one, which would never be held. */
 async function exec(path: string): Promise<string> {
@@ -59,6 +55,7 @@ if (probe === undefined) process.stderr.write('guard.test: skipped, this account
 describe.skipIf(probe === undefined)('the guard', () => {
   const dir = mkdtempSync(join(tmpdir(), 'ringwall-guard-build-'))
   const helperPath = join(dir, 'ringwall-guard')
+  const writeMapped = join(dir, 'write-mapped')
   let mount: { path: string; unmount: () => void }
   let guard: Guard | undefined
   let asks: Ask[] = []
@@ -66,7 +63,10 @@ describe.skipIf(probe === undefined)('the guard', () => {
   let stats: GuardStats | undefined
   let ends: string[] = []
 
-  beforeAll(() => compileHelper(helperPath, { isSanitized: true }))
+  beforeAll(() => {
+    compileHelper(helperPath, { isSanitized: true })
+    execFileSync('gcc', ['-o', writeMapped, join(import.meta.dirname, 'testdata/write-mapped.c')])
+  })
   afterAll(() => rmSync(dir, { recursive: true }))
   beforeEach(() => {
     mount = mountPrivate('ext4') ?? { path: '', unmount: () => undefined }
@@ -185,7 +185,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
   })
 
   it('judges again what changed while it was judged', async () => {
-    await start()
+    await start('exec', { budgetMs: 60_000 })
     const path = place('changing')
     answer = async () => {
       if (asks.length === 1) appendFileSync(path, 'x')
@@ -255,7 +255,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
     await new Promise((resolve) => setTimeout(resolve, 1_500))
     expect(stats?.events).toBeLessThan(8)
     answer = async () => ({ allows: false, remember: 'bad' })
-    execFileSync('python3', ['-c', writeMapped, path])
+    execFileSync(writeMapped, [path])
     expect(await exec(path)).toBe('126')
     expect(asks.length).toBe(2)
   })
@@ -273,7 +273,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
       expect(await opened.mark(Buffer.from(memory.path), { isLasting: true })).toBeUndefined()
       for (let round = 0; round < 3; round += 1) expect(await exec(path)).toBe('0')
       expect(asks.length).toBe(4)
-      execFileSync('python3', ['-c', writeMapped, path])
+      execFileSync(writeMapped, [path])
       answer = async () => ({ allows: false, remember: 'bad' })
       expect(await exec(path)).toBe('126')
     } finally {
@@ -283,7 +283,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
   })
 
   it('judges again what was opened for writing while it was judged', async () => {
-    await start()
+    await start('exec', { budgetMs: 60_000 })
     const memory = mountPrivate()
     if (memory === undefined) throw new Error('no tmpfs')
     try {
@@ -293,7 +293,7 @@ describe.skipIf(probe === undefined)('the guard', () => {
       answer = async () => {
         if (asks.length > 1) return { allows: false, remember: 'bad' }
         // Not by this process: it would wait for itself.
-        await runs('python3', ['-c', writeMapped, path])
+        await runs(writeMapped, [path])
         return { allows: true, remember: 'clean' }
       }
       expect(await exec(path)).toBe('126')
