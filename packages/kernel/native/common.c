@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,3 +36,11 @@ void say_marked(int error, const void *path, size_t length, bool waits) {
 }
 
 int watch_mounts(void) { return open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC); }
+
+char *copy_text(const uint8_t *text, uint16_t length) {
+  char *copy = malloc((size_t)length + 1);
+  if (copy == NULL) return NULL;
+  memcpy(copy, text, length);
+  copy[length] = 0;
+  return copy;
+}

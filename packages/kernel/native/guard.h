@@ -75,6 +75,15 @@ struct known_entry *table_find(const struct file_key *key);
 void table_put(const struct file_key *key, enum verdict_class verdict);
 void table_clear(void);
 
+/* exempt.c */
+void exempt_pid(uint32_t pid);
+bool is_exempt_pid(uint32_t pid);
+bool is_exempt_process(uint32_t pid);
+bool is_excluded_exe(uint32_t pid);
+bool is_excluded_path(const char *path, const struct stat *file);
+void exclude_exes(struct cursor *cursor);
+void exclude_paths(struct cursor *cursor);
+
 /* hot.c. A signalfd to watch, or -1. */
 int hot_open(int fanotify_group, uint64_t mask);
 /* Keeps the descriptor when it answers true. */
@@ -91,6 +100,8 @@ void hot_drop_deleted(void);
 uint64_t now_ns(void);
 /* The path behind a descriptor as this process sees it; 0 when there is none. */
 size_t path_of(int fd, char *into, size_t capacity);
+/* With a zero behind it; NULL without memory. */
+char *copy_text(const uint8_t *text, uint16_t length);
 /* Says what this helper is; `error` is the errno of fanotify_init, or 0. */
 void say_hello(int error);
 void say_marked(int error, const void *path, size_t length, bool waits);

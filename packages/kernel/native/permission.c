@@ -13,7 +13,6 @@
 #include <sys/fanotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -21,10 +20,7 @@
 
 #define MAX_WAITING 512u
 #define MAX_LATE 256u
-#define MAX_EXCLUDED 512u
-#define MAX_EXEMPT 8u
 #define MAX_LASTING 32u
-#define MAX_ANCESTORS 16
 /* So many times known: the kernel may let it pass by itself. */
 #define HOT_AFTER 4u
 #define TIDY_NS (10 * NS_PER_S)
@@ -70,16 +66,9 @@ static uint32_t top, late_count;
 static uint64_t next_serial = 1;
 static uint32_t unanswered;
 static bool has_fine_times;
-static uint32_t exempt[MAX_EXEMPT], exempt_count;
-static struct {
-  uint64_t device, inode;
-} excluded_exes[MAX_EXCLUDED];
-static uint32_t excluded_exe_count;
 static uint64_t lasting_devices[MAX_LASTING];
 static uint32_t lasting_count;
 static int signals = -1;
-static char *excluded_paths[MAX_EXCLUDED];
-static uint32_t excluded_path_count;
 
 static void respond(int fd, bool allows) {
   struct fanotify_response response = {.fd = fd, .response = allows ? FAN_ALLOW : FAN_DENY};
@@ -139,60 +128,6 @@ static bool is_settled(int fd, const struct stat *stat) {
 static bool is_lasting(uint64_t device) {
   for (uint32_t index = 0; index < lasting_count; index += 1)
     if (lasting_devices[index] == device) return true;
-  return false;
-}
-
-static uint32_t parent_of(uint32_t pid) {
-  char path[40], text[512];
-  snprintf(path, sizeof path, "/proc/%u/stat", pid);
-  int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return 0;
-  ssize_t length = read(fd, text, sizeof text - 1);
-  close(fd);
-  if (length <= 0) return 0;
-  text[length] = 0;
-  /* Behind the last parenthesis: a program may put anything into its name (proc(5)). */
-  const char *rest = strrchr(text, ')');
-  unsigned parent = 0;
-  return rest != NULL && sscanf(rest + 1, " %*c %u", &parent) == 1 ? parent : 0;
-}
-
-static bool is_exempt_pid(uint32_t pid) {
-  for (uint32_t index = 0; index < exempt_count; index += 1)
-    if (exempt[index] == pid) return true;
-  return pid == (uint32_t)getpid();
-}
-
-/* What the agent starts (dpkg-query, setfattr) must not wait for the agent, which waits for it to start. */
-static bool is_exempt_process(uint32_t pid) {
-  for (int depth = 0; depth < MAX_ANCESTORS && pid > 1; depth += 1, pid = parent_of(pid))
-    if (is_exempt_pid(pid)) return true;
-  return false;
-}
-
-static bool is_excluded_exe(uint32_t pid) {
-  char path[40];
-  struct statx exe;
-  if (excluded_exe_count == 0 || pid == 0) return false;
-  snprintf(path, sizeof path, "/proc/%u/exe", pid);
-  /* As it is known here: a server that does not answer must hold nobody. */
-  if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &exe) != 0) return false;
-  uint64_t device = makedev(exe.stx_dev_major, exe.stx_dev_minor);
-  for (uint32_t index = 0; index < excluded_exe_count; index += 1)
-    if (excluded_exes[index].inode == exe.stx_ino && excluded_exes[index].device == device) return true;
-  return false;
-}
-
-/* Only where the path leads to this very file here: in a container's namespace the same text is another place. */
-static bool is_excluded_path(const char *path, const struct stat *file) {
-  for (uint32_t index = 0; index < excluded_path_count; index += 1) {
-    const char *prefix = excluded_paths[index];
-    size_t length = strlen(prefix);
-    if (strncmp(path, prefix, length) != 0) continue;
-    if (path[length] != 0 && path[length] != '/' && prefix[length - 1] != '/') continue;
-    struct stat here;
-    return lstat(path, &here) == 0 && here.st_ino == file->st_ino && here.st_dev == file->st_dev;
-  }
   return false;
 }
 
@@ -449,25 +384,6 @@ static int poll_timeout_ms(uint64_t now, uint64_t stats_at_ns) {
   return next <= now ? 0 : (int)((next - now + NS_PER_MS - 1) / NS_PER_MS);
 }
 
-static char *copy_text(const uint8_t *text, uint16_t length) {
-  char *copy = malloc((size_t)length + 1);
-  if (copy == NULL) return NULL;
-  memcpy(copy, text, length);
-  copy[length] = 0;
-  return copy;
-}
-
-static void take_exclusions(struct cursor *cursor) {
-  while (excluded_path_count > 0) free(excluded_paths[--excluded_path_count]);
-  while (cursor->left > 0 && excluded_path_count < MAX_EXCLUDED) {
-    uint16_t length;
-    const uint8_t *text = take_text(cursor, &length);
-    if (cursor->failed) return;
-    char *copy = length > 0 ? copy_text(text, length) : NULL;
-    if (copy != NULL) excluded_paths[excluded_path_count++] = copy;
-  }
-}
-
 bool permission_frame(const struct frame *frame) {
   struct cursor cursor = {.at = frame->payload, .left = frame->length};
   unanswered = 0;
@@ -516,14 +432,9 @@ bool permission_frame(const struct frame *frame) {
     hot_clear();
     table_clear();
   } else if (frame->type == IN_EXCLUDE_EXES) {
-    excluded_exe_count = 0;
-    while (cursor.left > 0 && excluded_exe_count < MAX_EXCLUDED) {
-      take(&cursor, &excluded_exes[excluded_exe_count], sizeof excluded_exes[0]);
-      if (cursor.failed) return false;
-      excluded_exe_count += 1;
-    }
+    exclude_exes(&cursor);
   } else if (frame->type == IN_EXCLUDE_PATHS) {
-    take_exclusions(&cursor);
+    exclude_paths(&cursor);
   } else {
     return false;
   }
@@ -560,10 +471,7 @@ static void run_before_others(void) {
 /* Arguments: exec | exec-and-open, then the pids whose processes are never asked about. */
 int run_permission(int argc, char **argv) {
   if (argc > 0 && strcmp(argv[0], "exec-and-open") == 0) event_mask |= FAN_OPEN_PERM;
-  for (int index = 1; index < argc && exempt_count < MAX_EXEMPT; index += 1) {
-    uint32_t pid = (uint32_t)strtoul(argv[index], NULL, 10);
-    if (pid > 1) exempt[exempt_count++] = pid;
-  }
+  for (int index = 1; index < argc; index += 1) exempt_pid((uint32_t)strtoul(argv[index], NULL, 10));
   struct rlimit files;
   if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
     files.rlim_cur = files.rlim_max;
