@@ -35,6 +35,7 @@ chmodSync(work, 0o777)
 const load = join(work, 'load')
 const image = join(work, 'image')
 const mounted: string[] = []
+const sources = join(import.meta.dirname, '../packages/kernel/src/testdata')
 
 /** A file system of its own, in a file. */
 function mount(name: string): string {
@@ -210,9 +211,9 @@ mounted.push(memory)
 process.env.TMPDIR = memory
 const site = await createSite()
 try {
-  execFileSync('gcc', ['-O2', '-static', '-o', load, join(import.meta.dirname, 'realtime-load.c')])
+  execFileSync('gcc', ['-O2', '-static', '-o', load, join(sources, 'load.c')])
   const imageFlags = ['-Os', '-static', '-nostdlib', '-fno-stack-protector']
-  execFileSync('gcc', [...imageFlags, '-o', image, join(import.meta.dirname, 'realtime-image.c')])
+  execFileSync('gcc', [...imageFlags, '-o', image, join(sources, 'image.c')])
   const guarded = mount('guarded')
   await site.startScanner()
   const machineId = await site.startAgent('agent', { RINGWALL_AGENT_WATCH: guarded })

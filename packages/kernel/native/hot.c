@@ -49,8 +49,7 @@ static void drop(uint32_t index) {
 }
 
 bool lease_take(int fd) {
-  return fcntl(fd, F_SETSIG, SIGRTMIN) == 0 && fcntl(fd, F_SETOWN, getpid()) == 0 &&
-         fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+  return fcntl(fd, F_SETSIG, SIGRTMIN) == 0 && fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
 }
 
 bool hot_add(int fd, const struct file_key *key) {

@@ -224,6 +224,8 @@ static void settle(struct waiting *waiting, uint64_t now) {
   if (known == CLASS_CLEAN && !(waiting->kind == KIND_EXEC && is_blind(waiting->fd))) {
     stats.from_table += 1;
     respond(waiting->fd, true);
+    if (waiting->kind == KIND_EXEC && waiting->has_lease && grace_add(waiting->fd, waiting->pid, &waiting->key))
+      waiting->fd = -1;
     release(waiting);
     return;
   }
@@ -264,16 +266,22 @@ static void on_event(const struct fanotify_event_metadata *event) {
   uint8_t kind = event->mask & FAN_OPEN_EXEC_PERM ? KIND_EXEC : KIND_OPEN;
   struct stat stat;
   stats.events += 1;
-  bool is_free = is_exempt_pid(pid) || fstat(event->fd, &stat) != 0 || !S_ISREG(stat.st_mode) || stat.st_size == 0;
+  grace_end(pid);
+  bool is_free = is_exempt_pid(pid) || fstat(event->fd, &stat) != 0 || !S_ISREG(stat.st_mode) || (kind == KIND_OPEN && stat.st_size == 0);
   if (!is_free) {
-    bool is_written = has_writers(event->fd);
+    /* Before its times are read: what they tell then stays. */
+    bool has_lease = lease_take(event->fd);
+    bool is_written = !has_lease && errno == EAGAIN;
+    if (fstat(event->fd, &stat) != 0) stat.st_size = -1;
     struct file_key key = key_of(&stat);
     struct known_entry *known = is_written ? NULL : table_find(&key);
     if (known != NULL && known->verdict == CLASS_CLEAN && !(kind == KIND_EXEC && is_blind(event->fd))) {
       respond(event->fd, true);
       stats.from_table += 1;
       count_answer(since_ns);
-      if (!becomes_hot(event->fd, known)) close(event->fd);
+      if (becomes_hot(event->fd, known)) return;
+      if (kind == KIND_EXEC && has_lease && grace_add(event->fd, pid, &key)) return;
+      close(event->fd);
       return;
     }
     /* Who opens a file to write it, or beside a writer, reads what is not finished: its close is in the journal. */
@@ -334,6 +342,9 @@ static void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
   /* What its times cannot tell, its lease can, as long as it is not given back. */
   if (is_same && is_known_blind && verdict == CLASS_CLEAN && is_lasting(key.device) && hot_add(waiting->fd, &key))
     waiting->fd = -1;
+  else if (allows && is_same && waiting->kind == KIND_EXEC && waiting->state == ASKED && waiting->has_lease &&
+           grace_add(waiting->fd, waiting->pid, &key))
+    waiting->fd = -1;
   release(waiting);
 }
 
@@ -372,8 +383,7 @@ static void on_timers(uint64_t now) {
   }
 }
 
-static int poll_timeout_ms(uint64_t now, uint64_t stats_at_ns) {
-  uint64_t next = stats_at_ns;
+static int poll_timeout_ms(uint64_t now, uint64_t next) {
   for (uint32_t index = 0; index < top; index += 1) {
     const struct waiting *waiting = &slots[index];
     if (waiting->state == FREE) continue;
@@ -506,7 +516,9 @@ int run_permission(int argc, char **argv) {
       hot_drop_deleted();
       tidy_at_ns = now + TIDY_NS;
     }
-    if (poll(fds, 4, poll_timeout_ms(now, stats_at_ns)) < 0 && errno != EINTR) return 1;
+    uint64_t grace_at_ns = grace_check(now);
+    uint64_t next_ns = grace_at_ns < stats_at_ns ? grace_at_ns : stats_at_ns;
+    if (poll(fds, 4, poll_timeout_ms(now, next_ns)) < 0 && errno != EINTR) return 1;
     /* First: somebody waits to write. */
     if (fds[3].revents != 0) hot_on_signal(signals, on_lease_break);
     if (fds[0].revents != 0) read_events();

@@ -14,7 +14,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { compileHelper } from './compile.ts'
 import {
   type Ask,
@@ -56,6 +56,8 @@ describe.skipIf(probe === undefined)('the guard', () => {
   const dir = mkdtempSync(join(tmpdir(), 'ringwall-guard-build-'))
   const helperPath = join(dir, 'ringwall-guard')
   const writeMapped = join(dir, 'write-mapped')
+  const load = join(dir, 'load')
+  const image = join(dir, 'image')
   let mount: { path: string; unmount: () => void }
   let guard: Guard | undefined
   let asks: Ask[] = []
@@ -65,7 +67,11 @@ describe.skipIf(probe === undefined)('the guard', () => {
 
   beforeAll(() => {
     compileHelper(helperPath, { isSanitized: true })
-    execFileSync('gcc', ['-o', writeMapped, join(import.meta.dirname, 'testdata/write-mapped.c')])
+    const testdata = join(import.meta.dirname, 'testdata')
+    execFileSync('gcc', ['-o', load, join(testdata, 'load.c')])
+    const small = ['-Os', '-static', '-nostdlib', '-fno-stack-protector']
+    execFileSync('gcc', [...small, '-o', image, join(testdata, 'image.c')])
+    execFileSync('gcc', ['-o', writeMapped, join(testdata, 'write-mapped.c')])
   })
   afterAll(() => rmSync(dir, { recursive: true }))
   beforeEach(() => {
@@ -301,6 +307,35 @@ describe.skipIf(probe === undefined)('the guard', () => {
     } finally {
       await guard?.close()
       memory.unmount()
+    }
+  })
+
+  it.each([
+    { type: 'ext4', isLasting: true },
+    { type: 'ext4', isLasting: false },
+    { type: 'tmpfs', isLasting: true },
+    { type: 'tmpfs', isLasting: false },
+  ] as const)('never lets a bad program run in a race with its writer: $type, $isLasting', async (place) => {
+    const opened = await start('exec', { whenLate: 'deny', budgetMs: 60_000 })
+    const raced = mountPrivate(place.type)
+    if (raced === undefined) throw new Error(`no ${place.type}`)
+    try {
+      await opened.mark(Buffer.from(raced.path), { isLasting: place.isLasting })
+      answer = async ({ contentPath }) =>
+        readFileSync(contentPath).includes('nc 192.0.2.1 4444')
+          ? { allows: false, remember: 'bad' }
+          : { allows: true, remember: 'clean' }
+      const out = join(dir, `races-${place.type}-${place.isLasting}`)
+      const command = `setsid sh -c 'sleep 0.05; "$0" race "$1" 40 "$2" > "$3"; mv "$3" "$3.done"' "$@" &`
+      spawn('sh', ['-c', command, 'sh', load, raced.path, image, out], { stdio: 'ignore' })
+      const told = await vi.waitFor(() => readFileSync(`${out}.done`, 'utf8'), {
+        timeout: 50_000,
+        interval: 50,
+      })
+      expect(JSON.parse(told)).toMatchObject({ ran: 0, gaveUp: 0, firstRan: 30 })
+    } finally {
+      await opened.close()
+      raced.unmount()
     }
   })
 

@@ -1,4 +1,4 @@
-/* The smallest program that a benchmark can start: it exits with the code behind its mark. Built without a C library. */
+/* The smallest program that can be started: it exits with the code behind its mark. Built without a C library. */
 volatile struct {
   char mark[16];
   unsigned char code;

@@ -1,8 +1,8 @@
 /*
- * The load of bench/realtime.ts.
+ * The load of guard.test.ts and bench/realtime.ts.
  *   storm PROGRAM COUNT        starts a program again and again; prints the nanoseconds of each start, one a line
  *   race DIRECTORY TRIES IMAGE writes bad programs while others run them; prints how often one ran or was denied.
- *                              IMAGE is realtime-image.c: what lies behind its mark makes it good or bad
+ *                              IMAGE is image.c: what lies behind its mark makes it good or bad
  */
 #define _GNU_SOURCE
 #include <errno.h>
