@@ -324,7 +324,7 @@ static void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
   bool is_known_blind = waiting->kind == KIND_EXEC && is_blind(waiting->fd);
   bool is_same = !waiting->was_opened && fstat(waiting->fd, &stat) == 0;
   /* A file system without leases has its times only. */
-  if (!waiting->has_lease && (is_known_blind || has_writers(waiting->fd))) is_same = false;
+  if (!waiting->has_lease && has_writers(waiting->fd)) is_same = false;
   struct file_key key = is_same ? key_of(&stat) : (struct file_key){0};
   is_same = is_same && key_equal(&key, &waiting->key);
   if (is_same && verdict != CLASS_UNKNOWN) learn(&waiting->key, verdict);
@@ -400,12 +400,12 @@ bool permission_frame(const struct frame *frame) {
   if (frame->type == IN_MARK) {
     uint16_t length;
     const uint8_t *text = take_text(&cursor, &length);
-    uint8_t is_lasting;
-    take(&cursor, &is_lasting, sizeof is_lasting);
+    uint8_t lasts;
+    take(&cursor, &lasts, sizeof lasts);
     char *path = cursor.failed ? NULL : copy_text(text, length);
     if (path == NULL) return false;
     struct stat stat;
-    if (is_lasting && lasting_count < MAX_LASTING && lstat(path, &stat) == 0)
+    if (lasts && lasting_count < MAX_LASTING && lstat(path, &stat) == 0 && !is_lasting(stat.st_dev))
       lasting_devices[lasting_count++] = stat.st_dev;
     int done = fanotify_mark(group, FAN_MARK_ADD | FAN_MARK_FILESYSTEM, event_mask, AT_FDCWD, path);
     say_marked(done == 0 ? 0 : errno, path, length, false);
