@@ -6,6 +6,8 @@ import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isAppError } from '@ringwall/contracts'
+import { compileHelper } from '@ringwall/kernel'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -98,6 +100,20 @@ function buildConsole(): void {
   if (status !== 0) throw new Error('The console did not build.')
 }
 
+/** The agent works without its helper and says so; a mistake in the C is still a failed build. */
+function buildHelper(): boolean {
+  try {
+    compileHelper(join(dist, 'ringwall-guard'))
+    return true
+  } catch (error) {
+    if (!isAppError(error, 'command_failed') || !String(error.params.reason).includes('ENOENT')) throw error
+    process.stderr.write(
+      'ringwall: without gcc the agent has no real-time protection (apt-get install gcc libc6-dev)\n',
+    )
+    return false
+  }
+}
+
 async function main(): Promise<void> {
   const ifChanged = process.argv.includes('--if-changed')
   mkdirSync(dist, { recursive: true })
@@ -106,6 +122,11 @@ async function main(): Promise<void> {
     process.stderr.write(`ringwall: building ${name}\n`)
     await buildProgram(name, entry)
     markFresh(name, sources)
+  }
+  const nativeSources = ['packages/kernel/native']
+  if (process.platform === 'linux' && !(ifChanged && isFresh('ringwall-guard', nativeSources))) {
+    process.stderr.write('ringwall: building ringwall-guard\n')
+    if (buildHelper()) markFresh('ringwall-guard', nativeSources)
   }
   const consoleSources = ['apps/console', 'packages/contracts/src']
   if (ifChanged && isFresh('console', consoleSources)) return

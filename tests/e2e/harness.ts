@@ -85,7 +85,8 @@ export async function startProgram(
   env: Record<string, string> = {},
 ): Promise<Program> {
   const child: ChildProcess = spawn(process.execPath, [join(dist, `${name}.js`), 'run'], {
-    env: { ...process.env, RINGWALL_HOME: home, ...env },
+    // An agent under test watches what its test says, never the machine that it shares with others.
+    env: { ...process.env, RINGWALL_HOME: home, RINGWALL_AGENT_WATCH: 'none', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let log = ''

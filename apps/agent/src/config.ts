@@ -18,6 +18,10 @@ const environmentSchema = z.object({
   RINGWALL_AGENT_SCANNER_PATIENCE_SECONDS: z.coerce.number().int().min(1).max(86_400).default(600),
   /** Overrides what the platform says of this machine's instance, where the platform tells it wrongly. */
   RINGWALL_INSTANCE_ID: z.string().max(200).optional(),
+  /** Mount points that real-time protection and the journal watch, with ':' between; 'all' local ones; 'none'. */
+  RINGWALL_AGENT_WATCH: z.string().max(4000).default('all'),
+  /** The process that runs center, scanner and agent of one machine: none of its children is ever held. */
+  RINGWALL_SUPERVISOR_PID: z.coerce.number().int().min(2).optional(),
 })
 
 export type AgentConfig = {
@@ -26,7 +30,12 @@ export type AgentConfig = {
   spoolBytes: number
   scannerPatienceMs: number
   instanceId: string | undefined
+  watchedMounts: string[] | 'all'
+  supervisorPid: number | undefined
 }
+
+const readWatch = (text: string): string[] | 'all' =>
+  text === 'all' ? text : text.split(':').filter((path) => path.startsWith('/'))
 
 /** Reads the environment once. Throws config_invalid with every problem. */
 export function readAgentConfig(environment: NodeJS.ProcessEnv): AgentConfig {
@@ -45,5 +54,7 @@ export function readAgentConfig(environment: NodeJS.ProcessEnv): AgentConfig {
     spoolBytes: values.RINGWALL_AGENT_SPOOL,
     scannerPatienceMs: values.RINGWALL_AGENT_SCANNER_PATIENCE_SECONDS * 1000,
     instanceId: values.RINGWALL_INSTANCE_ID,
+    watchedMounts: readWatch(values.RINGWALL_AGENT_WATCH),
+    supervisorPid: values.RINGWALL_SUPERVISOR_PID,
   }
 }

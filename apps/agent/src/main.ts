@@ -89,6 +89,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
         spoolBytes: bytes,
         droppedRecords: Object.values(droppedByClass).reduce((sum, count) => sum + count, 0),
         unknownMessages: link.unknownMessages(),
+        ...Object.assign({}, ...parts.map((part) => part.figures?.() ?? {})),
       }
     },
     handlers: {

@@ -64,7 +64,13 @@ export function supervise(
     const log = createWriteStream(options.logPath, { flags: 'a', mode: 0o600 })
     const started = spawn(file, programArgs, {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, RINGWALL_HOME: options.home, MALLOC_ARENA_MAX: '2' },
+      env: {
+        ...process.env,
+        RINGWALL_HOME: options.home,
+        MALLOC_ARENA_MAX: '2',
+        // What the agent of this machine must not hold: it would wait for the scanner that it asks.
+        RINGWALL_SUPERVISOR_PID: String(process.pid),
+      },
       detached: true,
     })
     started.stderr?.pipe(log)

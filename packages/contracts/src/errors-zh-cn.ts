@@ -75,6 +75,8 @@ export const errorMessagesZhCn: Record<ErrorCode, string> = {
   ssh_host_key_changed: '{address} 的 SSH 主机密钥为 {actual}，而此前接受的是 {expected}。',
   ssh_login_failed: '{address} 拒绝了 SSH 账号 {account}。',
   ssh_command_failed: '在 {address} 上，{step} 失败：{reason}。',
+  realtime_unavailable: '本机无法监视文件：{reason}。',
+  journal_incomplete: '此后的变更记录不完整：{reason}。',
   disk_full: '{path} 空间不足。',
   file_damaged: '文件 {path} 已损坏：{reason}。',
   database_unavailable: '数据库不可用：{reason}。',

@@ -139,6 +139,9 @@ export const errorCatalog = {
   },
   ssh_login_failed: { status: 422, message: '{address} refused the SSH account {account}.' },
   ssh_command_failed: { status: 502, message: 'On {address}, {step} failed: {reason}.' },
+  // real-time protection
+  realtime_unavailable: { status: 503, message: 'This machine cannot watch its files: {reason}.' },
+  journal_incomplete: { status: 409, message: 'Not every change since then is known: {reason}.' },
   // storage
   disk_full: { status: 507, message: 'No space is left at {path}.' },
   file_damaged: { status: 500, message: 'The file {path} is damaged: {reason}.' },

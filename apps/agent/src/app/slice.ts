@@ -1,4 +1,4 @@
-import type { AgentEvent, DesiredState } from '@ringwall/contracts'
+import type { AgentEvent, DesiredState, UpMessages } from '@ringwall/contracts'
 import type { Clock, IdentityStore, LinkClient, Logger } from '@ringwall/runtime'
 import type { AgentConfig } from '../config.ts'
 import type { KeptFiles } from '../core/kept-files.ts'
@@ -28,6 +28,8 @@ export type AgentSliceParts = {
   apply: (desired: DesiredState) => void
   /** Codes of what does not work now. */
   problems?: () => string[]
+  /** What this slice adds to heartbeats. */
+  figures?: () => Pick<UpMessages['heartbeat'], 'realtime'>
   stop?: () => Promise<void>
 }
 

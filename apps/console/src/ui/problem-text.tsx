@@ -10,6 +10,8 @@ const known = [
   'spool_dropping',
   'content_invalid',
   'desired_state_refused',
+  'realtime_unavailable',
+  'realtime_unjudged',
 ] as const
 type Known = (typeof known)[number]
 const isKnown = (code: string): code is Known => (known as readonly string[]).includes(code)

@@ -2,6 +2,28 @@ import { z } from 'zod'
 import { countSchema, idSchema, pathSchema, sha256Schema, timestampSchema } from '../common.ts'
 import { cacheFlushSchema, huntedContentSchema, sharingLimits } from '../malware/sharing.ts'
 
+/** What is held until it is known to be clean, while the machine works. */
+export const realtimePolicySchema = z.object({
+  /** Programs before they run, or every file before it is opened, too. */
+  mode: z.enum(['off', 'exec', 'exec-and-open']).default('exec'),
+  /** A file larger than maxJudgeBytes that nobody knows: runs while it is judged, or waits up to a minute. */
+  unknownLarge: z.enum(['allow-and-judge', 'hold']).default('allow-and-judge'),
+  maxJudgeBytes: z
+    .number()
+    .int()
+    .min(1)
+    .max(512 * 1024 ** 2)
+    .default(32 * 1024 ** 2),
+  /** How long a process may wait for a verdict. */
+  budgetMs: z.number().int().min(50).max(30_000).default(3_000),
+  /** When no scanner can judge, or not within the budget: the file runs and is judged later, or it does not run. */
+  whenScannerAway: z.enum(['allow', 'deny']).default('allow'),
+  /** Programs whose processes are never held, by the path of the program. */
+  excludeProcesses: z.array(pathSchema).max(200).default([]),
+  excludeHashes: z.array(sha256Schema).max(1000).default([]),
+})
+export type RealtimePolicy = z.infer<typeof realtimePolicySchema>
+
 /** What an agent does with a malicious file. */
 export const malwarePolicySchema = z.object({
   action: z.enum(['quarantine', 'report']).default('quarantine'),
@@ -18,8 +40,9 @@ export const malwarePolicySchema = z.object({
     .min(1)
     .max(1024 ** 5)
     .default(16 * 1024 ** 3),
-  /** Path prefixes that no scan enters. */
+  /** Path prefixes that no scan enters and where nothing is held. */
   excludePaths: z.array(pathSchema).max(500).default([]),
+  realtime: realtimePolicySchema.prefault({}),
 })
 export type MalwarePolicy = z.infer<typeof malwarePolicySchema>
 

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { countSchema, idSchema, sha256Schema } from '../common.ts'
 import { machineFactsSchema } from '../inventory/facts.ts'
-import { holdReasonSchema, scanProgressSchema } from '../malware/scan.ts'
+import { holdReasonSchema, realtimeFiguresSchema, scanProgressSchema } from '../malware/scan.ts'
 import { scannerHealthSchema } from '../malware/scanner.ts'
 import { sharingDownMessages, sharingUpMessages } from '../malware/sharing.ts'
 
@@ -64,6 +64,7 @@ export const upMessages = {
     droppedRecords: countSchema,
     unknownMessages: countSchema,
     scanner: scannerHealthSchema.optional(),
+    realtime: realtimeFiguresSchema.optional(),
   }),
   facts: machineFactsSchema,
   events: z.object({

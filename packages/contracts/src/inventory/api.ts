@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { countSchema, idSchema, nameSchema, pageOf, pageQuerySchema, timestampSchema } from '../common.ts'
+import { realtimeFiguresSchema } from '../malware/scan.ts'
 import { defineRoutes } from '../route.ts'
 import { nodeRefSchema } from './assets.ts'
 import { machineFactsSchema, poolSchema } from './facts.ts'
@@ -54,6 +55,7 @@ export const machineDetailSchema = machineSchema.extend({
       spoolBytes: countSchema,
       droppedRecords: countSchema,
       unknownMessages: countSchema,
+      realtime: realtimeFiguresSchema.nullable(),
     })
     .nullable(),
   clones: z.array(z.object({ id: idSchema, hostname: z.string(), at: timestampSchema })),

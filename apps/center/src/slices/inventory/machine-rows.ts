@@ -126,6 +126,7 @@ export function toMachineDetail(
             spoolBytes: heartbeat.spoolBytes,
             droppedRecords: heartbeat.droppedRecords,
             unknownMessages: heartbeat.unknownMessages,
+            realtime: heartbeat.realtime ?? null,
           },
     clones,
     asset,

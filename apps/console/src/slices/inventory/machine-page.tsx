@@ -13,6 +13,7 @@ import { Loaded } from '../../ui/states.tsx'
 import { LinkTag, ProtectionTag } from '../../ui/tags.tsx'
 import { MonoText, TimeText } from '../../ui/texts.tsx'
 import { MachineHistory } from './machine-history.tsx'
+import { RealtimeCard } from './realtime-card.tsx'
 
 function Identity({ machine }: { machine: MachineDetail }) {
   const { t } = useTranslation()
@@ -203,6 +204,11 @@ function MachinePage() {
             <Identity machine={machine} />
             <AgentCard machine={machine} />
           </div>
+          {machine.agent?.realtime != null && (
+            <div style={{ marginBottom: 16 }}>
+              <RealtimeCard realtime={machine.agent.realtime} />
+            </div>
+          )}
           <div style={{ display: 'flex', gap: 10, marginBottom: 16, flexWrap: 'wrap' }}>
             <Link to="/findings" search={{ machineId: id, isOpen: 'true' } as never}>
               <Button>{t('machine.findingsLink', { count: machine.openFindings })}</Button>

@@ -1,0 +1,49 @@
+import { execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { AppError } from '@ringwall/contracts'
+
+const sources = join(import.meta.dirname, '../native')
+const strict = ['-std=c17', '-Wall', '-Wextra', '-Werror']
+const hardened = [
+  '-O2',
+  '-fstack-protector-strong',
+  '-D_FORTIFY_SOURCE=2',
+  '-fPIE',
+  '-static-pie',
+  '-Wl,-z,relro,-z,now',
+]
+const sanitized = [
+  '-O1',
+  '-g',
+  '-fno-omit-frame-pointer',
+  '-fsanitize=address,undefined',
+  '-fno-sanitize-recover=all',
+]
+
+/**
+ * Compiles the helper with the C compiler of this machine, or with the sanitizers of gcc for tests. `main` names the
+ * file with the program, main.c or a test's. Throws command_failed with what the compiler says.
+ */
+export function compileHelper(output: string, options: { isSanitized?: boolean; main?: string } = {}): void {
+  const { isSanitized = false, main = join(sources, 'main.c') } = options
+  const parts = readdirSync(sources)
+    .filter((name) => name.endsWith('.c') && name !== 'main.c')
+    .map((name) => join(sources, name))
+  mkdirSync(dirname(output), { recursive: true })
+  const temporary = `${output}.${randomBytes(4).toString('hex')}`
+  try {
+    execFileSync(
+      'gcc',
+      [...strict, ...(isSanitized ? sanitized : hardened), `-I${sources}`, '-o', temporary, main, ...parts],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    )
+    renameSync(temporary, output)
+  } catch (cause) {
+    rmSync(temporary, { force: true })
+    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : ''
+    const reason = said === '' && cause instanceof Error ? cause.message : said.slice(0, 2000)
+    throw new AppError('command_failed', { command: 'gcc', reason }, { cause })
+  }
+}

