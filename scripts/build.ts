@@ -98,6 +98,23 @@ function buildConsole(): void {
   if (status !== 0) throw new Error('The console did not build.')
 }
 
+/** The helper of scans. Without a compiler Node walks: slower, but with the same result. */
+function buildWalker(): boolean {
+  const source = join(root, 'packages/kernel/c/walk.c')
+  const warnings = ['-Wall', '-Wextra', '-Werror']
+  const { status, error } = spawnSync(
+    'gcc',
+    ['-std=c11', '-O2', ...warnings, '-o', join(dist, 'ringwall-walk'), source],
+    { stdio: ['ignore', 2, 2] },
+  )
+  if (error !== undefined)
+    process.stderr.write(
+      'ringwall: without gcc scans walk in Node, which is slower (apt-get install gcc libc6-dev)\n',
+    )
+  else if (status !== 0) throw new Error('ringwall-walk did not build.')
+  return status === 0
+}
+
 async function main(): Promise<void> {
   const ifChanged = process.argv.includes('--if-changed')
   mkdirSync(dist, { recursive: true })
@@ -106,6 +123,11 @@ async function main(): Promise<void> {
     process.stderr.write(`ringwall: building ${name}\n`)
     await buildProgram(name, entry)
     markFresh(name, sources)
+  }
+  const walkerSources = ['packages/kernel/c']
+  if (process.platform === 'linux' && !(ifChanged && isFresh('ringwall-walk', walkerSources))) {
+    process.stderr.write('ringwall: building ringwall-walk\n')
+    if (buildWalker()) markFresh('ringwall-walk', walkerSources)
   }
   const consoleSources = ['apps/console', 'packages/contracts/src']
   if (ifChanged && isFresh('console', consoleSources)) return

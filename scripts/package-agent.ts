@@ -1,6 +1,6 @@
 /** dist/ringwall-agent.tar.gz: the agent with the Node it runs on, its unit and a launcher. Run it after the build. */
 import { execFileSync } from 'node:child_process'
-import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
@@ -10,6 +10,8 @@ const folder = join(dist, 'ringwall-agent')
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder)
 for (const name of ['agent.js', 'agent-scan-worker.js']) copyFileSync(join(dist, name), join(folder, name))
+if (existsSync(join(dist, 'ringwall-walk')))
+  copyFileSync(join(dist, 'ringwall-walk'), join(folder, 'ringwall-walk'))
 for (const name of ['ringwall', 'ringwall-agent.service', 'README'])
   copyFileSync(join(root, 'deploy', name), join(folder, name))
 copyFileSync(process.execPath, join(folder, 'node'))

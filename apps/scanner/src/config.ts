@@ -23,6 +23,8 @@ const environmentSchema = z.object({
   RINGWALL_SCANNER_IN_FLIGHT: sizeBytes.default(256 * 1024 * 1024),
   /** Share of disk that contents under way may use. */
   RINGWALL_SCANNER_TEMP_BYTES: sizeBytes.default(8 * 1024 ** 3),
+  /** Disk for manifests that clones may take over. */
+  RINGWALL_SCANNER_MANIFEST_BYTES: sizeBytes.default(2 * 1024 ** 3),
 })
 
 export type ScannerConfig = {
@@ -36,6 +38,7 @@ export type ScannerConfig = {
   maxContentBytes: number
   inFlightBytes: number
   tempBytes: number
+  manifestBytes: number
 }
 
 /** Addresses by which others can reach this machine, loopback last. */
@@ -73,5 +76,6 @@ export function readScannerConfig(environment: NodeJS.ProcessEnv): ScannerConfig
     maxContentBytes: values.RINGWALL_SCANNER_MAX_CONTENT,
     inFlightBytes: values.RINGWALL_SCANNER_IN_FLIGHT,
     tempBytes: values.RINGWALL_SCANNER_TEMP_BYTES,
+    manifestBytes: values.RINGWALL_SCANNER_MANIFEST_BYTES,
   }
 }

@@ -6,16 +6,17 @@ export {
   walk,
   walkerPath,
 } from './walk.ts'
-export { walkInNode, walkReasonOf } from './walk-in-node.ts'
+export { walkReasonOf } from './walk-in-node.ts'
 export {
   ctimeMsOf,
   identityBytes,
+  identityOf,
   identityOffsets,
   modeOf,
   sizeOf,
   WalkReader,
   type WalkReason,
+  WalkWriter,
   walkKinds,
   walkReasons,
-  writeIdentity,
 } from './walk-stream.ts'

@@ -1,17 +1,15 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync } from 'node:fs'
 import type { WalkMount, WalkOptions } from './walk.ts'
 import {
-  identityBytes,
+  identityOf,
   maxPathBytes,
   type WalkReason,
-  walkHeaderBytes,
+  WalkWriter,
   walkKinds,
   walkReasons,
-  writeIdentity,
 } from './walk-stream.ts'
 
 const slash = 0x2f
-const chunkBytes = 64 * 1024
 const maxDepth = 1024
 
 /** Why a file or directory cannot be looked at. */
@@ -45,50 +43,9 @@ function isBelow(path: Buffer, prefix: Buffer): boolean {
   )
 }
 
-/** Encodes records into chunks; see walk-stream.ts. */
-class Encoder {
-  #chunk = Buffer.allocUnsafe(chunkBytes)
-  #used = 0
-  #before: Buffer = Buffer.alloc(0)
-  readonly full: Buffer[] = []
-
-  emit(
-    kind: number,
-    path: Buffer,
-    mount: number,
-    reason: number,
-    stat?: Parameters<typeof writeIdentity>[2],
-  ) {
-    let shared = 0
-    while (shared < path.length && shared < this.#before.length && path[shared] === this.#before[shared])
-      shared += 1
-    const suffix = path.length - shared
-    if (this.#used + walkHeaderBytes + suffix + identityBytes > chunkBytes) this.flush()
-    const at = this.#used
-    this.#chunk.writeUInt8(kind, at)
-    this.#chunk.writeUInt8(reason, at + 1)
-    this.#chunk.writeUInt16LE(mount, at + 2)
-    this.#chunk.writeUInt16LE(shared, at + 4)
-    this.#chunk.writeUInt16LE(suffix, at + 6)
-    path.copy(this.#chunk, at + walkHeaderBytes, shared)
-    this.#used += walkHeaderBytes + suffix
-    if (stat !== undefined) {
-      writeIdentity(this.#chunk, this.#used, stat)
-      this.#used += identityBytes
-    }
-    this.#before = path
-  }
-
-  flush(): void {
-    if (this.#used > 0) this.full.push(this.#chunk.subarray(0, this.#used))
-    this.#chunk = Buffer.allocUnsafe(chunkBytes)
-    this.#used = 0
-  }
-}
-
 /** The same walk and stream as c/walk.c, for machines without the helper. A directory's names are in memory at once. */
 export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): AsyncGenerator<Buffer> {
-  const encoder = new Encoder()
+  const encoder = new WalkWriter()
   const mountAt = new Map<string, { mount: WalkMount; id: number }>(
     mounts.map((mount, index) => [mount.path.toString('latin1'), { mount, id: index + 1 }]),
   )
@@ -115,7 +72,7 @@ export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): Asy
   function file(path: Buffer, mount: number): void {
     try {
       const stat = lstatSync(path, { bigint: true })
-      if (stat.isFile()) encoder.emit(walkKinds.file, path, mount, 0, stat)
+      if (stat.isFile()) encoder.emit(walkKinds.file, path, mount, 0, identityOf(stat))
       else skip(path, mount, 'vanished')
     } catch (error) {
       skip(path, mount, walkReasonOf(error))

@@ -23,6 +23,7 @@ export type WalkReason = Exclude<(typeof walkReasons)[number], ''>
 
 export const walkHeaderBytes = 8
 export const maxPathBytes = 4095
+const chunkBytes = 64 * 1024
 
 /** Bytes of a file's identity: equal bytes mean the same inode, unchanged since. */
 export const identityBytes = 36
@@ -30,13 +31,15 @@ export const identityOffsets = { inode: 0, ctimeNs: 8, mtimeNs: 16, sizeBytes: 2
 
 type Stat = { ino: bigint; ctimeNs: bigint; mtimeNs: bigint; size: bigint; mode: bigint }
 
-/** Writes the identity of a file at `at`. */
-export function writeIdentity(into: Buffer, at: number, { ino, ctimeNs, mtimeNs, size, mode }: Stat): void {
-  into.writeBigUInt64LE(BigInt.asUintN(64, ino), at)
-  into.writeBigInt64LE(ctimeNs, at + identityOffsets.ctimeNs)
-  into.writeBigInt64LE(mtimeNs, at + identityOffsets.mtimeNs)
-  into.writeBigUInt64LE(size, at + identityOffsets.sizeBytes)
-  into.writeUInt32LE(Number(mode), at + identityOffsets.mode)
+/** The identity of a file that was looked at. */
+export function identityOf({ ino, ctimeNs, mtimeNs, size, mode }: Stat): Buffer {
+  const identity = Buffer.alloc(identityBytes)
+  identity.writeBigUInt64LE(BigInt.asUintN(64, ino), identityOffsets.inode)
+  identity.writeBigInt64LE(ctimeNs, identityOffsets.ctimeNs)
+  identity.writeBigInt64LE(mtimeNs, identityOffsets.mtimeNs)
+  identity.writeBigUInt64LE(size, identityOffsets.sizeBytes)
+  identity.writeUInt32LE(Number(mode), identityOffsets.mode)
+  return identity
 }
 
 export const sizeOf = (identity: Buffer, at: number): number =>
@@ -45,6 +48,43 @@ export const modeOf = (identity: Buffer, at: number): number => identity.readUIn
 /** Milliseconds since 1970, rounded down to a 64th or so: exact enough to compare with a clock. */
 export const ctimeMsOf = (identity: Buffer, at: number): number =>
   (identity.readUInt32LE(at + 8) + identity.readInt32LE(at + 12) * 2 ** 32) / 1e6
+
+/** Writes a stream of records in chunks. */
+export class WalkWriter {
+  #chunk = Buffer.allocUnsafe(chunkBytes)
+  #used = 0
+  #before: Buffer = Buffer.alloc(0)
+  /** Chunks that are ready; take them out. */
+  readonly full: Buffer[] = []
+
+  /** `path` is kept until the next record. A file's identity is at `at` of `identity`. */
+  emit(kind: number, path: Buffer, mount: number, reason: number, identity?: Buffer, at = 0): void {
+    let shared = 0
+    while (shared < path.length && shared < this.#before.length && path[shared] === this.#before[shared])
+      shared += 1
+    const suffix = path.length - shared
+    if (this.#used + walkHeaderBytes + suffix + identityBytes > chunkBytes) this.flush()
+    const head = this.#used
+    this.#chunk.writeUInt8(kind, head)
+    this.#chunk.writeUInt8(reason, head + 1)
+    this.#chunk.writeUInt16LE(mount, head + 2)
+    this.#chunk.writeUInt16LE(shared, head + 4)
+    this.#chunk.writeUInt16LE(suffix, head + 6)
+    path.copy(this.#chunk, head + walkHeaderBytes, shared)
+    this.#used += walkHeaderBytes + suffix
+    if (identity !== undefined) {
+      identity.copy(this.#chunk, this.#used, at, at + identityBytes)
+      this.#used += identityBytes
+    }
+    this.#before = path
+  }
+
+  flush(): void {
+    if (this.#used > 0) this.full.push(this.#chunk.subarray(0, this.#used))
+    this.#chunk = Buffer.allocUnsafe(chunkBytes)
+    this.#used = 0
+  }
+}
 
 /**
  * Reads the records of a stream one after another, without an object for each: `push` bytes, then call `next` until

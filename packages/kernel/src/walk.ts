@@ -42,7 +42,7 @@ function orders({ roots, excluded, mounts }: WalkOptions): Buffer {
   ])
 }
 
-async function* walkInHelper(file: string, options: WalkOptions): AsyncGenerator<Buffer> {
+export async function* walkInHelper(file: string, options: WalkOptions): AsyncGenerator<Buffer> {
   const child = spawn(file, [], { stdio: ['pipe', 'pipe', 'pipe'] })
   let complaint = ''
   child.stderr.on('data', (chunk: Buffer) => {

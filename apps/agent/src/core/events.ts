@@ -28,7 +28,8 @@ function classOf(event: NewEvent): EventClass {
     event.type === 'finding.detected' ||
     event.type === 'finding.changed' ||
     event.type === 'quarantine.added' ||
-    event.type === 'scan.ended'
+    event.type === 'scan.ended' ||
+    event.type === 'manifest.mismatch'
   return isAlert ? 'alert' : 'event'
 }
 

@@ -57,7 +57,9 @@ export type EventConsumer<T extends AgentEventType> = (
 ) => Promise<void>
 
 /** Parts of a machine's desired state; the fleet slice merges them and signs the whole. */
-export type DesiredParts = Partial<Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions'>>
+export type DesiredParts = Partial<
+  Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions' | 'manifestParent'>
+>
 
 /** What a slice gives the center. Everything is optional but the handlers of its own routes. */
 export type SliceParts = {

@@ -17,6 +17,8 @@ export const malwarePolicySchema = z.object({
     .min(1)
     .max(1024 ** 5)
     .default(16 * 1024 ** 3),
+  /** Of a thousand files that did not change since they were judged, how many a scan hashes again at random. */
+  rehashSharePermille: z.number().min(0).max(1000).default(5),
   /** Path prefixes that no scan enters. */
   excludePaths: z.array(pathSchema).max(500).default([]),
 })
@@ -61,6 +63,8 @@ export const desiredStateSchema = z.object({
   scanners: z.array(scannerEndpointSchema).max(64),
   tasks: z.array(agentTaskSchema).max(1000),
   decisions: z.array(decisionSchema).max(10_000),
+  /** The machine that this one was made from: its manifests may be taken over where this one has none. */
+  manifestParent: idSchema.nullable().default(null),
 })
 export type DesiredState = z.infer<typeof desiredStateSchema>
 
