@@ -15,6 +15,7 @@ const packages = [
   'nginx-light',
   'gcc',
   'manpages-dev',
+  'python3-numpy',
   'tzdata',
 ]
 const suite = 'bookworm'
