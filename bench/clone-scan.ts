@@ -1,7 +1,6 @@
 /**
- * Measures what the first scan of clones costs, beside find(1) and clamdscan(1), in one run: node bench/clone-scan.ts.
- * Needs root, overlayfs, the build, and the packages of the scope `bench` in scripts/system-packages.txt. Writes
- * bench/results/clone-scan.md.
+ * Measures what the first scan of clones costs, beside find(1) and clamdscan(1), in one run: ./ringwall bench clone-scan.
+ * Needs root, overlayfs, the build, and the packages of the scope `bench` in scripts/system-packages.txt.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
@@ -15,10 +14,11 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { cpus, loadavg, totalmem } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
 import { cacheDir, templateRoot } from './template-root.ts'
 
@@ -336,10 +336,8 @@ function report(all: {
   const worst = Math.max(...runs.map((run) => run.scanMs / run.findMs))
   const all20 = median(runs.map((run) => run.scanMs))
   const share = (100 * median(runs.map((run) => run.progress.bytesRead))) / first.progress.bytesRead
-  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? ''}, ${Math.round(totalmem() / 1024 ** 3)} GiB, Node ${process.version}`
   const lines = [
-    '## First scan of a clone\n',
-    `Made by \`node bench/clone-scan.ts\` on ${new Date().toISOString().slice(0, 10)}: ${machine}. The template is a Debian with packages, ${files} files, ${mib(bytes)} MiB, in the page cache. ${runs.length} overlay clones with ${changedFiles} changed files each, mounted anew before each measurement, each scanned as a whole machine by its own agent, chrooted into it in its own mount namespace; ${rules} rules here, ${rules} signatures there. Medians over the clones. "order to end" has the way over the center in it, "scan" is what the agent's clock says.\n`,
+    `The template is a Debian with packages, ${files} files, ${mib(bytes)} MiB, in the page cache. ${runs.length} overlay clones with ${changedFiles} changed files each, mounted anew before each measurement, each scanned as a whole machine by its own agent, chrooted into it in its own mount namespace; ${rules} rules here, ${rules} signatures there. Medians over the clones. "order to end" has the way over the center in it, "scan" is what the agent's clock says.\n`,
     '| scan | order to end s | scan s | against find | CPU s | read MiB | sent MiB | files by manifest |',
     '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |',
     row('template, first', first),
@@ -356,8 +354,8 @@ function report(all: {
     `- Bytes read: ${share.toFixed(2)} % of the first scan (target ≤ 2 %).`,
     '',
   ]
-  mkdirSync(join(import.meta.dirname, 'results'), { recursive: true })
-  writeFileSync(join(import.meta.dirname, 'results/clone-scan.md'), lines.join('\n'))
+  const clamav = execFileSync('clamdscan', ['--version']).toString().trim()
+  writeSection('clone-scan', 'First scan of a clone', [clamav], lines.join('\n'))
   say('wrote bench/results/clone-scan.md')
 }
 
