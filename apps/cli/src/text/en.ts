@@ -120,6 +120,7 @@ export const en = {
     added: '{name}: {hosts} hosts, {machines} machines (simulated)',
     stop: 'Machines migrate now and then. Press Ctrl-C to take the demonstration away.',
     removed: 'The demonstration is gone.',
+  },
   template: {
     scanning: 'scanning the whole machine; the agent must be stopped',
     sealed: 'Sealed template {id}: {files} files judged, manifests written.',

@@ -120,6 +120,7 @@ export const zhCn: Texts = {
     added: '{name}：{hosts} 台宿主机，{machines} 台机器（模拟）',
     stop: '机器会不时迁移。按 Ctrl-C 移除演示。',
     removed: '演示已移除。',
+  },
   template: {
     scanning: '正在扫描整机;扫描期间代理必须处于停止状态',
     sealed: '模板 {id} 已封装:判定 {files} 个文件,清单已写入。',
