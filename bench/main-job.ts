@@ -21,8 +21,8 @@ import { dirname, join } from 'node:path'
 import { WebSocket } from 'ws'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { writeSection } from './section.ts'
+import { writeSignatures } from './signatures.ts'
 
-const root = join(import.meta.dirname, '..')
 const minFiles = 100_000
 const minBytes = 2 * 1024 ** 3
 /** No file is larger: a few large ones would be most of the bytes. */
@@ -64,21 +64,6 @@ function buildTree(tree: string): { files: number; bytes: number } {
     }
   }
   throw new Error('there are not enough files in /usr')
-}
-
-/** As many signatures for ClamAV as we have rules: strings that our rules look for, and our hashes. */
-function writeSignatures(folder: string): number {
-  mkdirSync(folder)
-  const texts = readdirSync(join(root, 'content/signatures')).flatMap((name) =>
-    [...readFileSync(join(root, 'content/signatures', name), 'utf8').matchAll(/^rule (\w+)/gm)].map(
-      (match) => match[1] ?? '',
-    ),
-  )
-  const body = texts.map(
-    (name, index) => `Bench.${name}:0:*:${createHash('sha256').update(`${name}${index}`).digest('hex')}`,
-  )
-  writeFileSync(join(folder, 'bench.ndb'), `${body.join('\n')}\n`)
-  return body.length
 }
 
 /** Runs a peer, which answers 0 or 1; anything else is no scan that could be compared. */

@@ -114,6 +114,23 @@ function buildHelper(): boolean {
   }
 }
 
+/** The helper of scans. Without a compiler Node walks: slower, but with the same result. */
+function buildWalker(): boolean {
+  const source = join(root, 'packages/kernel/c/walk.c')
+  const warnings = ['-Wall', '-Wextra', '-Werror']
+  const { status, error } = spawnSync(
+    'gcc',
+    ['-std=c11', '-O2', ...warnings, '-o', join(dist, 'ringwall-walk'), source],
+    { stdio: ['ignore', 2, 2] },
+  )
+  if (error !== undefined)
+    process.stderr.write(
+      'ringwall: without gcc scans walk in Node, which is slower (apt-get install gcc libc6-dev)\n',
+    )
+  else if (status !== 0) throw new Error('ringwall-walk did not build.')
+  return status === 0
+}
+
 async function main(): Promise<void> {
   const ifChanged = process.argv.includes('--if-changed')
   mkdirSync(dist, { recursive: true })
@@ -123,10 +140,14 @@ async function main(): Promise<void> {
     await buildProgram(name, entry)
     markFresh(name, sources)
   }
-  const nativeSources = ['packages/kernel/native']
-  if (process.platform === 'linux' && !(ifChanged && isFresh('ringwall-guard', nativeSources))) {
-    process.stderr.write('ringwall: building ringwall-guard\n')
-    if (buildHelper()) markFresh('ringwall-guard', nativeSources)
+  const helpers = [
+    { name: 'ringwall-guard', sources: ['packages/kernel/native'], build: buildHelper },
+    { name: 'ringwall-walk', sources: ['packages/kernel/c'], build: buildWalker },
+  ]
+  for (const helper of process.platform === 'linux' ? helpers : []) {
+    if (ifChanged && isFresh(helper.name, helper.sources)) continue
+    process.stderr.write(`ringwall: building ${helper.name}\n`)
+    if (helper.build()) markFresh(helper.name, helper.sources)
   }
   const consoleSources = ['apps/console', 'packages/contracts/src']
   if (ifChanged && isFresh('console', consoleSources)) return

@@ -10,9 +10,9 @@ const folder = join(dist, 'ringwall-agent')
 rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder)
 for (const name of ['agent.js', 'agent-scan-worker.js']) copyFileSync(join(dist, name), join(folder, name))
-// Without a C compiler there is none; the agent says so.
-if (existsSync(join(dist, 'ringwall-guard')))
-  copyFileSync(join(dist, 'ringwall-guard'), join(folder, 'ringwall-guard'))
+// Without a C compiler there are none; the agent says so.
+for (const name of ['ringwall-guard', 'ringwall-walk'])
+  if (existsSync(join(dist, name))) copyFileSync(join(dist, name), join(folder, name))
 for (const name of ['ringwall', 'ringwall-agent.service', 'README'])
   copyFileSync(join(root, 'deploy', name), join(folder, name))
 copyFileSync(process.execPath, join(folder, 'node'))

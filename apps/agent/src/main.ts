@@ -6,6 +6,7 @@ import {
   createLinkClient,
   createLogger,
   enrol,
+  hasIdentity,
   makePrivateDirectory,
   onShutdown,
   openIdentity,
@@ -20,7 +21,9 @@ import { createEvents } from './core/events.ts'
 import { createKeptFiles } from './core/kept-files.ts'
 import { lockState } from './core/lock.ts'
 import { createLoadMeter } from './core/own-load.ts'
+import { readTemplate } from './core/template-file.ts'
 import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
+import { sealTemplate } from './slices/malware/seal.ts'
 
 const softwareVersion = process.env.RINGWALL_VERSION ?? '0.0.0'
 
@@ -32,21 +35,39 @@ async function enrolAgent(config: AgentConfig, args: string[]): Promise<void> {
   const { center, token, 'ca-hash': caHash } = values
   if (center === undefined || token === undefined || caHash === undefined)
     throw new AppError('invalid_request', { problems: 'enroll needs --center, --token and --ca-hash' })
-  const { id } = await enrol({
-    center,
-    token,
-    caHash,
+  const { id } = await enrolAt(config, { center, token, caHash })
+  process.stdout.write(`${JSON.stringify({ enrolled: true, id })}\n`)
+}
+
+/** Enrols; a copy of a sealed image names the machine that it was made from. */
+async function enrolAt(config: AgentConfig, at: { center: string; token: string; caHash: string }) {
+  const template = readTemplate(config.dir)
+  return await enrol({
+    ...at,
     role: 'agent',
     softwareVersion,
     facts: readFacts(),
     dir: config.dir,
+    ...(template === undefined ? {} : { templateId: template.templateId }),
   })
-  process.stdout.write(`${JSON.stringify({ enrolled: true, id })}\n`)
+}
+
+/** The first start of a copy of an image that was sealed with its token. */
+async function enrolCopy(config: AgentConfig): Promise<void> {
+  const kept = hasIdentity(config.dir) ? null : (readTemplate(config.dir)?.enrol ?? null)
+  if (kept !== null) await enrolAt(config, kept)
+}
+
+/** Makes a golden image of this machine and says what was done. */
+async function seal(config: AgentConfig, args: string[]): Promise<void> {
+  const { values } = parseArgs({ args, options: { 'keep-token': { type: 'string' } } })
+  process.stdout.write(`${JSON.stringify(await sealTemplate(config, values['keep-token']))}\n`)
 }
 
 /** Runs the agent until a signal ends it; it protects with its last good state whether the center answers or not. */
 async function runAgent(config: AgentConfig): Promise<void> {
   const logger = createLogger({ name: 'agent', level: config.logLevel })
+  await enrolCopy(config)
   const identity = openIdentity(config.dir, 'agent')
   makePrivateDirectory(config.dir)
   lockState(config.dir)
@@ -146,7 +167,8 @@ async function main(): Promise<void> {
   const [command = 'run', ...args] = process.argv.slice(2)
   if (command === 'enroll') return await enrolAgent(config, args)
   if (command === 'run') return await runAgent(config)
-  throw new AppError('invalid_request', { problems: `unknown command ${command}; known: run, enroll` })
+  if (command === 'seal') return await seal(config, args)
+  throw new AppError('invalid_request', { problems: `unknown command ${command}; known: run, enroll, seal` })
 }
 
 try {

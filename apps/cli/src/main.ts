@@ -11,6 +11,7 @@ import { addPlatform, listAssets, listPlatforms, syncPlatform, testPlatform } fr
 import { deleteQuarantined, restoreQuarantined } from './commands/quarantine.ts'
 import { runProgram } from './commands/run-program.ts'
 import { scan } from './commands/scan.ts'
+import { sealTemplate } from './commands/template.ts'
 import { up } from './commands/up.ts'
 import { createContext } from './context.ts'
 import { exitCodeOf, exitCodes } from './exit-codes.ts'
@@ -135,6 +136,15 @@ quarantine
   .argument('<id>')
   .option('--json', text.options.json)
   .action(action((id: string, options) => deleteQuarantined(context, id, options, stopping.signal)))
+
+program
+  .command('template')
+  .description(text.commands.template)
+  .command('seal')
+  .description(text.commands.templateSeal)
+  .option('--keep-token <token>', text.options.keepToken)
+  .option('--json', text.options.json)
+  .action(action((options) => sealTemplate(context, options, stopping.signal)))
 
 const audit = program.command('audit').description(text.commands.audit)
 audit

@@ -7,7 +7,14 @@ export type ProgramName = (typeof programNames)[number]
 const nodeFlags: Record<ProgramName, string[]> = {
   center: [],
   scanner: [],
-  agent: ['--max-semi-space-size=1', '--max-old-space-size=96', '--v8-pool-size=1'],
+  agent: [
+    '--max-semi-space-size=1',
+    '--max-old-space-size=64',
+    '--v8-pool-size=1',
+    '--no-opt',
+    '--optimize-for-size',
+    '--single-threaded-gc',
+  ],
 }
 
 /** The argument vector that runs a program's bundle, which lies beside this one. */

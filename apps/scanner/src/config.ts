@@ -25,6 +25,8 @@ const environmentSchema = z.object({
   RINGWALL_SCANNER_CACHE_ENTRIES: z.coerce.number().int().min(1000).max(200_000_000).default(16_000_000),
   /** Share of disk that contents under way may use. */
   RINGWALL_SCANNER_TEMP_BYTES: sizeBytes.default(8 * 1024 ** 3),
+  /** Disk for manifests that clones may take over. */
+  RINGWALL_SCANNER_MANIFEST_BYTES: sizeBytes.default(2 * 1024 ** 3),
 })
 
 export type ScannerConfig = {
@@ -39,6 +41,7 @@ export type ScannerConfig = {
   inFlightBytes: number
   tempBytes: number
   cacheEntries: number
+  manifestBytes: number
 }
 
 /** Addresses by which others can reach this machine, loopback last. */
@@ -77,5 +80,6 @@ export function readScannerConfig(environment: NodeJS.ProcessEnv): ScannerConfig
     inFlightBytes: values.RINGWALL_SCANNER_IN_FLIGHT,
     tempBytes: values.RINGWALL_SCANNER_TEMP_BYTES,
     cacheEntries: values.RINGWALL_SCANNER_CACHE_ENTRIES,
+    manifestBytes: values.RINGWALL_SCANNER_MANIFEST_BYTES,
   }
 }

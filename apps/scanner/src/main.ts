@@ -24,6 +24,8 @@ import { readScannerConfig, type ScannerConfig } from './config.ts'
 import { createContentUpdater } from './content/content-updater.ts'
 import { createScannerServer } from './http/server.ts'
 import { openTempFiles } from './http/temp-files.ts'
+import { createManifestRoutes } from './manifests/manifest-routes.ts'
+import { openManifestStore } from './manifests/manifest-store.ts'
 import { createJudge } from './pipeline/judge.ts'
 import { EnginePool } from './pipeline/pool.ts'
 import { runWorker } from './pipeline/worker.ts'
@@ -103,6 +105,10 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     claims,
     judge,
     tempFiles: openTempFiles(join(config.dir, 'temp'), config.tempBytes),
+    manifests: createManifestRoutes(
+      openManifestStore(join(config.dir, 'manifests'), config.manifestBytes),
+      systemClock.nowMs,
+    ),
     maxContentBytes: config.maxContentBytes,
     inFlightBytes: config.inFlightBytes,
     contentVersion: updater.version,

@@ -10,4 +10,26 @@ export {
 } from './guard.ts'
 export { findHelper } from './helper-path.ts'
 export { mountPrivate } from './testing/private-mount.ts'
+export {
+  type MountRule,
+  sortRoots,
+  type WalkMount,
+  type WalkOptions,
+  walk,
+  walkerPath,
+} from './walk.ts'
+export { walkReasonOf } from './walk-in-node.ts'
+export {
+  ctimeMsOf,
+  identityBytes,
+  identityOf,
+  identityOffsets,
+  modeOf,
+  sizeOf,
+  WalkReader,
+  type WalkReason,
+  WalkWriter,
+  walkKinds,
+  walkReasons,
+} from './walk-stream.ts'
 export { openWatch, type Watch, type WatchGap } from './watch.ts'

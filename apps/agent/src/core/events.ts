@@ -30,7 +30,8 @@ function classOf(event: NewEvent): EventClass {
     event.type === 'quarantine.added' ||
     event.type === 'scan.ended' ||
     event.type === 'hunt.ended' ||
-    event.type === 'content.brought'
+    event.type === 'content.brought' ||
+    event.type === 'manifest.mismatch'
   return isAlert ? 'alert' : 'event'
 }
 

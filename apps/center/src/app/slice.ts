@@ -59,7 +59,7 @@ export type EventConsumer<T extends AgentEventType> = (
 
 /** Parts of a machine's desired state; the fleet slice merges them and signs the whole. */
 export type DesiredParts = Partial<
-  Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions' | 'allowances'>
+  Pick<DesiredState, 'malware' | 'policyRevision' | 'tasks' | 'decisions' | 'allowances' | 'manifestParent'>
 >
 
 /** What a slice gives the center. Everything is optional but the handlers of its own routes. */

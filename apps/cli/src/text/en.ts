@@ -3,6 +3,7 @@ export const en = {
   description: 'Ringwall: virtualization security management',
   options: {
     json: 'print JSON instead of a table',
+    keepToken: 'an enrolment token that stays in the image: each copy enrols by itself',
     home: 'state directory (default: RINGWALL_HOME, /var/lib/ringwall as root, ~/.local/share/ringwall otherwise)',
   },
   commands: {
@@ -26,6 +27,8 @@ export const en = {
     quarantineList: 'list quarantined files',
     quarantineRestore: 'restore a quarantined file exactly where it was',
     quarantineDelete: 'delete a quarantined file for good',
+    template: 'golden images',
+    templateSeal: 'scan this machine, take its identity away and leave it safe to clone',
     audit: 'audit log',
     auditVerify: 'check the hash chain of the whole audit log',
     doctor: 'say what this machine lacks for which feature, and how to get it',
@@ -117,6 +120,15 @@ export const en = {
     added: '{name}: {hosts} hosts, {machines} machines (simulated)',
     stop: 'Machines migrate now and then. Press Ctrl-C to take the demonstration away.',
     removed: 'The demonstration is gone.',
+  },
+  template: {
+    scanning: 'scanning the whole machine; the agent must be stopped',
+    sealed: 'Sealed template {id}: {files} files judged, manifests written.',
+    removed: 'Removed what makes it one machine: {what}.',
+    vault: '{count} files stay in the quarantine of every copy.',
+    withToken: 'Copies enrol by themselves at the first start of the agent. Shut down and clone.',
+    withoutToken: 'Shut down and clone; enrol each copy with ringwall agent enroll.',
+    bad: 'Not sealed: {count} bad files. Deal with them first.',
   },
   audit: { intact: 'intact: {entries} entries, head {hash}', broken: 'broken at entry {seq}: {reason}' },
   doctor: { ok: 'ok', missing: 'missing', degraded: 'degraded' },

@@ -4,6 +4,7 @@ export const zhCn: Texts = {
   description: '环墙 Ringwall：虚拟化安全管理系统',
   options: {
     json: '输出 JSON 而不是表格',
+    keepToken: '保留在镜像中的注册令牌:每个副本自行注册',
     home: '状态目录（默认：RINGWALL_HOME；root 为 /var/lib/ringwall，其他用户为 ~/.local/share/ringwall）',
   },
   commands: {
@@ -27,6 +28,8 @@ export const zhCn: Texts = {
     quarantineList: '列出隔离文件',
     quarantineRestore: '将隔离文件原样恢复到原处',
     quarantineDelete: '永久删除隔离文件',
+    template: '黄金镜像',
+    templateSeal: '扫描本机并清除其身份,使之可以安全克隆',
     audit: '审计日志',
     auditVerify: '校验整个审计日志的哈希链',
     doctor: '说明本机缺少哪些功能所需的组件以及如何获得',
@@ -117,6 +120,15 @@ export const zhCn: Texts = {
     added: '{name}：{hosts} 台宿主机，{machines} 台机器（模拟）',
     stop: '机器会不时迁移。按 Ctrl-C 移除演示。',
     removed: '演示已移除。',
+  },
+  template: {
+    scanning: '正在扫描整机;扫描期间代理必须处于停止状态',
+    sealed: '模板 {id} 已封装:判定 {files} 个文件,清单已写入。',
+    removed: '已清除本机特有的内容:{what}。',
+    vault: '每个副本的隔离区中都会保留 {count} 个文件。',
+    withToken: '副本在代理首次启动时自动注册。现在可以关机并克隆。',
+    withoutToken: '现在可以关机并克隆;请在每个副本上执行 ringwall agent enroll 完成注册。',
+    bad: '未封装:发现 {count} 个恶意或可疑文件,请先处理。',
   },
   audit: { intact: '完好：{entries} 条记录，链首 {hash}', broken: '在第 {seq} 条处断裂：{reason}' },
   doctor: { ok: '正常', missing: '缺失', degraded: '降级' },

@@ -12,6 +12,7 @@ import {
 import { type IdentityStore, type Logger, readIdentity, Semaphore } from '@ringwall/runtime'
 import type { Claims } from '../cache/claims.ts'
 import type { VerdictStore } from '../cache/verdict-store.ts'
+import type { ManifestRoutes } from '../manifests/manifest-routes.ts'
 import type { Judge, JudgeOutcome } from '../pipeline/judge.ts'
 import type { Asked } from '../sharing/exchange.ts'
 import { announcedBytes, readBody, streamBody } from './body.ts'
@@ -39,6 +40,7 @@ export type ServerOptions = {
   claims: Claims
   judge: Judge
   tempFiles: TempFiles
+  manifests: ManifestRoutes
   maxContentBytes: number
   inFlightBytes: number
   contentVersion: () => string
@@ -54,6 +56,7 @@ type Call = {
   response: ServerResponse
   url: URL
   holder: string
+  certificatePem: string
   signal: AbortSignal
 }
 
@@ -256,6 +259,7 @@ export function createScannerServer(options: ServerOptions) {
     if (request.method === 'GET' && hex !== undefined) return verdict(call, hex)
     if (request.method === 'GET' && url.pathname === '/v1/health')
       return sendJson(response, 200, options.health())
+    if (await options.manifests(call, mayContinue)) return
     throw new AppError('not_found', { kind: 'route', id: `${request.method} ${url.pathname}`.slice(0, 200) })
   }
 
@@ -319,7 +323,9 @@ export function createScannerServer(options: ServerOptions) {
     const url = new URL(request.url ?? '/', 'https://scanner')
     try {
       if (peer?.kind !== 'agent' && peer?.kind !== 'scanner') throw new AppError('certificate_required')
-      await route({ request, response, url, holder: peer.id, signal: aborter.signal }, mayContinue)
+      const certificatePem = certificate?.toString() ?? ''
+      const call = { request, response, url, holder: peer.id, certificatePem, signal: aborter.signal }
+      await route(call, mayContinue)
     } catch (error) {
       sendProblem({ request, response }, error)
     }

@@ -12,6 +12,7 @@ export const alarmKinds = [
   'machine.degraded',
   'scanner.offline',
   'scan.failed',
+  'manifest.mismatch',
   'spool.gap',
   'certificate.refused',
   'audit.broken',

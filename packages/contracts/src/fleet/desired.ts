@@ -40,6 +40,8 @@ export const malwarePolicySchema = z.object({
     .min(1)
     .max(1024 ** 5)
     .default(16 * 1024 ** 3),
+  /** Of a thousand files that did not change since they were judged, how many a scan hashes again at random. */
+  rehashSharePermille: z.number().min(0).max(1000).default(5),
   /** Path prefixes that no scan enters and where nothing is held. */
   excludePaths: z.array(pathSchema).max(500).default([]),
   realtime: realtimePolicySchema.prefault({}),
@@ -110,6 +112,8 @@ export const desiredStateSchema = z.object({
   tasks: z.array(agentTaskSchema).max(1000),
   decisions: z.array(decisionSchema).max(10_000),
   allowances: z.array(allowanceSchema).max(2_000).default([]),
+  /** The machine that this one was made from: its manifests may be taken over where this one has none. */
+  manifestParent: idSchema.nullable().default(null),
 })
 export type DesiredState = z.infer<typeof desiredStateSchema>
 

@@ -15,6 +15,8 @@ export const enrolRequestSchema = z.strictObject({
   softwareVersion: z.string().max(40),
   /** Agents: what the machine is. */
   facts: machineFactsSchema.optional(),
+  /** Agents: the sealed machine that this one was made from. */
+  templateId: idSchema.optional(),
   /** Scanners: where agents reach it. */
   addresses: z
     .array(z.object({ host: z.string().max(253), port: z.number().int().min(1).max(65_535) }))

@@ -73,6 +73,23 @@ export const agentEventSchema = z.discriminatedUnion('type', [
     params: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
     active: z.boolean(),
   }),
+  /** A manifest could not be used and is made anew. */
+  z.object({
+    ...base,
+    type: z.literal('manifest.rebuilt'),
+    scanId: idSchema,
+    mountPoint: pathSchema,
+    reason: z.enum(['damaged', 'clock_jump', 'unlike', 'mismatch']),
+  }),
+  /** A file that counted as unchanged has another content than the manifest says: everything is hashed again. */
+  z.object({
+    ...base,
+    type: z.literal('manifest.mismatch'),
+    scanId: idSchema,
+    path: pathSchema,
+    recordedSha256: sha256Schema,
+    actualSha256: sha256Schema,
+  }),
   /** Records that a limit forced out of the spool: shown as a gap in the machine's timeline. */
   z.object({
     ...base,

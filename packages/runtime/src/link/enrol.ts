@@ -72,7 +72,7 @@ function post({ host, port, caPem }: Target, path: string, body: unknown): Promi
 
 export type EnrolOptions = Pick<
   EnrolRequest,
-  'role' | 'token' | 'softwareVersion' | 'facts' | 'addresses'
+  'role' | 'token' | 'softwareVersion' | 'facts' | 'addresses' | 'templateId'
 > & {
   center: string
   caHash: string
@@ -85,7 +85,7 @@ export type EnrolOptions = Pick<
  * leaves this machine, trades the token for a certificate and keeps all of it in `dir`.
  */
 export async function enrol(options: EnrolOptions): Promise<EnrolResponse> {
-  const { role, token, softwareVersion, facts, addresses, dir } = options
+  const { role, token, softwareVersion, facts, addresses, templateId, dir } = options
   if (hasIdentity(dir))
     throw new AppError('already_enrolled', { role, id: openIdentity(dir).current().id, path: dir })
   const center = parseAddress(options.center, 8444)
@@ -99,6 +99,7 @@ export async function enrol(options: EnrolOptions): Promise<EnrolResponse> {
     softwareVersion,
     ...(facts ? { facts } : {}),
     ...(addresses ? { addresses } : {}),
+    ...(templateId ? { templateId } : {}),
   }
   const response = enrolResponseSchema.parse(await post({ ...center, caPem }, '/enroll', body))
   createIdentity(dir, {

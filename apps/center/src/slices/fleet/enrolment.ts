@@ -30,7 +30,7 @@ export function createEnrolment({
   live,
 }: Pick<Core, 'db' | 'pki' | 'machines' | 'clock' | 'live'>) {
   return async (request: EnrolRequest): Promise<EnrolResponse> => {
-    const { role, token, csrPem, facts, softwareVersion, addresses = [] } = request
+    const { role, token, csrPem, facts, softwareVersion, templateId, addresses = [] } = request
     if (role === 'agent' && facts === undefined)
       throw new AppError('invalid_request', { problems: 'facts: needed for an agent' })
     const id = uuidv7()
@@ -40,7 +40,9 @@ export function createEnrolment({
       const name = facts?.hostname ?? addresses[0]?.host ?? role
       await insertPeer(tx, { id, kind: role, name, softwareVersion, addresses, certificate: issued })
       if (facts !== undefined) {
-        await machines.create(tx, { id, facts, agentVersion: softwareVersion })
+        const [parentId] = templateId === undefined ? [] : await machines.existing(tx, [templateId])
+        const lineage = parentId === undefined ? {} : { lineage: { parentId, evidence: 'sealed template' } }
+        await machines.create(tx, { id, facts, agentVersion: softwareVersion, ...lineage })
         await machines.note(tx, id, 'machine.enrolled', { softwareVersion })
       }
       return issued
