@@ -53,6 +53,8 @@ export const errorMessagesZhCn: Record<ErrorCode, string> = {
   scanner_busy: '扫描器已满负荷，请在 {retryAfterSeconds} 秒后重试。',
   no_scanner: '没有可用的扫描器。',
   scan_path_invalid: '无法扫描路径 {path}：{reason}。',
+  time_zone_unknown: '未知时区 {timeZone}。',
+  group_empty: '{name} 的范围内没有机器。',
   quarantine_changed: '{path} 在判定后发生了变化，已保留在原处。',
   quarantine_protected: '{path} 属于环墙自身，不会被隔离。',
   quarantine_damaged: '隔离库条目 {id} 已损坏：{reason}。',

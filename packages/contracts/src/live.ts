@@ -23,6 +23,8 @@ export const liveMessageSchema = z.discriminatedUnion('type', [
       'platform',
       'asset',
       'pushJob',
+      'scanQueue',
+      'schedule',
     ]),
     id: idSchema.nullable(),
   }),

@@ -7,6 +7,8 @@ import { savedFilterRoutes } from './inventory/filters.ts'
 import { platformRoutes } from './inventory/platforms.ts'
 import { protectRoutes } from './inventory/protect.ts'
 import { malwareRoutes } from './malware/api.ts'
+import { scheduleRoutes } from './malware/schedules-api.ts'
+import { slotRoutes } from './malware/slots-api.ts'
 import { systemRoutes } from './system/api.ts'
 
 /** Every route of the API, by operation id. A new slice adds its group here. */
@@ -19,6 +21,8 @@ export const apiRoutes = {
   ...savedFilterRoutes,
   ...protectRoutes,
   ...malwareRoutes,
+  ...slotRoutes,
+  ...scheduleRoutes,
   ...alarmRoutes,
   ...systemRoutes,
 }

@@ -3,6 +3,7 @@ import { countSchema, idSchema, sha256Schema } from '../common.ts'
 import { machineFactsSchema } from '../inventory/facts.ts'
 import { scanProgressSchema } from '../malware/scan.ts'
 import { scannerHealthSchema } from '../malware/scanner.ts'
+import { agentCapsSchema, moduleUsageSchema } from './resources.ts'
 
 /**
  * The link: one mTLS WebSocket from each agent and scanner to the center, path /link.
@@ -63,6 +64,8 @@ export const upMessages = {
     droppedRecords: countSchema,
     unknownMessages: countSchema,
     scanner: scannerHealthSchema.optional(),
+    caps: agentCapsSchema.optional(),
+    modules: z.array(moduleUsageSchema).max(16).optional(),
   }),
   facts: machineFactsSchema,
   events: z.object({

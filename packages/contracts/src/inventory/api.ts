@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { countSchema, idSchema, nameSchema, pageOf, pageQuerySchema, timestampSchema } from '../common.ts'
+import { agentCapsSchema, moduleUsageSchema } from '../fleet/resources.ts'
 import { defineRoutes } from '../route.ts'
 import { nodeRefSchema } from './assets.ts'
 import { machineFactsSchema, poolSchema } from './facts.ts'
@@ -54,6 +55,9 @@ export const machineDetailSchema = machineSchema.extend({
       spoolBytes: countSchema,
       droppedRecords: countSchema,
       unknownMessages: countSchema,
+      /** Null where the system sets no limits, or an older agent tells none. */
+      caps: agentCapsSchema.nullable(),
+      modules: z.array(moduleUsageSchema),
     })
     .nullable(),
   clones: z.array(z.object({ id: idSchema, hostname: z.string(), at: timestampSchema })),

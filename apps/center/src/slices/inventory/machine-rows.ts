@@ -126,6 +126,8 @@ export function toMachineDetail(
             spoolBytes: heartbeat.spoolBytes,
             droppedRecords: heartbeat.droppedRecords,
             unknownMessages: heartbeat.unknownMessages,
+            caps: heartbeat.caps ?? null,
+            modules: heartbeat.modules ?? [],
           },
     clones,
     asset,
