@@ -55,7 +55,7 @@ export function decideSlots(state: SlotState): SlotDecision {
     if (why !== undefined) decision.releases.push({ leaseId: lease.id, why })
     if (isSamePlace(lease, request) && isServed(lease, usage)) continue
     const { hostId, datastores } = request
-    const scannerId = isServed(lease, usage) ? lease.scannerId : usage.freeScanner()
+    const scannerId = isServed(lease, usage) ? lease.scannerId : (usage.freeScanner() ?? lease.scannerId)
     const place: SlotPlace = { hostId, datastores, scannerId }
     const hasMoved = hostId !== lease.hostId
     const isFull = hasMoved && hostId !== null && usage.isFull(usage.resource('host', hostId))

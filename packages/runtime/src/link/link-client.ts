@@ -53,6 +53,8 @@ export type LinkClient = {
   /** Asks whether a file may be quarantined. Throws unavailable or timeout. */
   askQuarantine: (sha256: string, timeoutMs: number) => Promise<'grant' | 'hold'>
   isOnline: () => boolean
+  /** How long the center has not been heard; infinite before the first welcome. */
+  silentMs: () => number
   /** Messages of types that this version does not know, or that were malformed. */
   unknownMessages: () => number
 }
@@ -70,6 +72,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
   const waiting = new Map<string, Waiting>()
   let socket: WebSocket | undefined
   let isWelcome = false
+  let heardAtMs = Number.NEGATIVE_INFINITY
   let unknown = 0
 
   const setState = (state: LinkState['state'], reason?: AppError) => options.onState?.({ state, reason })
@@ -131,6 +134,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     identity.update({ ratchet: body.ratchet })
     send('welcome.ok', { ratchet: body.ratchet })
     isWelcome = true
+    heardAtMs = performance.now()
     setState('online')
     options.handlers.welcome?.(body)
   }
@@ -196,6 +200,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     }, linkLimits.heartbeatIntervalMs)
     const sign = () => {
       lastSignMs = performance.now()
+      if (isWelcome) heardAtMs = lastSignMs
     }
     opened.on('open', () => {
       sign()
