@@ -17,7 +17,7 @@ export type AgentCore = {
   clock: Clock
   identity: IdentityStore
   files: KeptFiles
-  link: Pick<LinkClient, 'send' | 'askQuarantine' | 'isOnline'>
+  link: Pick<LinkClient, 'send' | 'askQuarantine' | 'isOnline' | 'silentMs'>
   report: Report
   /** The state that is in force: the last one that verified, also offline and after a reboot. */
   desired: () => DesiredState | undefined

@@ -286,6 +286,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
       return answer.answer
     },
     isOnline: () => isWelcome,
+    silentMs: () => performance.now() - heardAtMs,
     unknownMessages: () => unknown,
   }
 }
