@@ -15,10 +15,12 @@ import {
 import type { AgentCore } from './app/slice.ts'
 import { slices } from './app/slices.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
+import { createCapsMeter } from './core/caps.ts'
 import { openDesiredStore } from './core/desired-store.ts'
 import { createEvents } from './core/events.ts'
 import { createKeptFiles } from './core/kept-files.ts'
 import { lockState } from './core/lock.ts'
+import { createModuleMeter } from './core/modules.ts'
 import { createLoadMeter } from './core/own-load.ts'
 import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
 
@@ -54,6 +56,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const files = createKeptFiles(logger)
   const store = openDesiredStore(config.dir, identity, files)
   const load = createLoadMeter()
+  const capsMeter = createCapsMeter({ nowMs: systemClock.nowMs })
   const events = createEvents({
     spool,
     clock: systemClock,
@@ -61,9 +64,14 @@ async function runAgent(config: AgentConfig): Promise<void> {
     send: (type, body) => link.send(type, body),
   })
 
-  const problems = () =>
+  const modules = createModuleMeter({
+    samples: async () => (await Promise.all(parts.map(async (part) => (await part.usage?.()) ?? []))).flat(),
+    events: () => events.reported(),
+  })
+  const problems = (ofCaps: string[]) =>
     [
       ...new Set([
+        ...ofCaps,
         ...parts.flatMap((part) => part.problems?.() ?? []),
         ...(events.isDiskFull() || files.isDiskFull() ? ['disk_full'] : []),
       ]),
@@ -80,7 +88,8 @@ async function runAgent(config: AgentConfig): Promise<void> {
     }),
     heartbeat: () => {
       const { records, bytes, droppedByClass } = spool.stats()
-      const now = problems()
+      const { caps, problems: ofCaps } = capsMeter()
+      const now = problems(ofCaps)
       return {
         state: now.length === 0 ? 'ok' : 'degraded',
         problems: now,
@@ -89,6 +98,8 @@ async function runAgent(config: AgentConfig): Promise<void> {
         spoolBytes: bytes,
         droppedRecords: Object.values(droppedByClass).reduce((sum, count) => sum + count, 0),
         unknownMessages: link.unknownMessages(),
+        ...(caps === undefined ? {} : { caps }),
+        modules: modules.usage(),
       }
     },
     handlers: {
@@ -136,6 +147,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const stopping = new AbortController()
   onShutdown(() => stopping.abort())
   await link.run(stopping.signal)
+  modules.stop()
   await Promise.all(parts.map(async (part) => await part.stop?.()))
   spool.close()
 }

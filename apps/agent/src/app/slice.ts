@@ -2,6 +2,7 @@ import type { AgentEvent, DesiredState } from '@ringwall/contracts'
 import type { Clock, IdentityStore, LinkClient, Logger } from '@ringwall/runtime'
 import type { AgentConfig } from '../config.ts'
 import type { KeptFiles } from '../core/kept-files.ts'
+import type { ModuleSample } from '../core/modules.ts'
 
 type WithoutBase<T> = T extends unknown ? Omit<T, 'id' | 'at'> : never
 /** An event as slices report it; id and time are added. */
@@ -28,6 +29,8 @@ export type AgentSliceParts = {
   apply: (desired: DesiredState) => void
   /** Codes of what does not work now. */
   problems?: () => string[]
+  /** What its threads and processes use, for the heartbeat. */
+  usage?: () => Promise<ModuleSample[]>
   stop?: () => Promise<void>
 }
 
