@@ -9,13 +9,15 @@ export type Interval = { machineId: string; host: string; fromMs: number; toMs: 
 export async function scanIntervals(
   site: Pick<Site, 'list'>,
   hostOf: ReadonlyMap<string, string>,
-  scanId: string,
+  scanIds: readonly string[],
   kills: ReadonlyMap<string, number> = new Map(),
 ): Promise<Interval[]> {
   const intervals: Interval[] = []
   for (const [machineId, host] of hostOf) {
     const events = (await site.list(`/machines/${machineId}/events`))
-      .filter(({ type, body }) => /^scan\./.test(String(type)) && (body as Json).scanId === scanId)
+      .filter(
+        ({ type, body }) => /^scan\./.test(String(type)) && scanIds.includes(String((body as Json).scanId)),
+      )
       .map(({ type, at }) => ({ type: String(type), atMs: Date.parse(String(at)) }))
     const killedAtMs = kills.get(machineId)
     if (killedAtMs !== undefined) events.push({ type: 'killed', atMs: killedAtMs })

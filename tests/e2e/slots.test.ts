@@ -77,7 +77,7 @@ it('scans one machine of a host after another, and both hosts at once', async ()
   expect(entries.filter(({ slot }) => (slot as Json).reason === 'host_busy')).toHaveLength(6)
   const ended = await site.endOf(scanId, 400_000)
   expect(ended).toMatchObject({ state: 'completed', machinesEnded: 8 })
-  const peaks = peaksOf(await scanIntervals(site, hostOf, scanId))
+  const peaks = peaksOf(await scanIntervals(site, hostOf, [scanId]))
   expect(peaks).toEqual({
     perHost: new Map([
       ['host-0', 1],
@@ -106,7 +106,7 @@ it('stops everything at a pause, keeps the order, and goes on where it was', asy
   )
   await call('POST', '/scan-queue/resume', { target: { scope: 'host', hostId: 'label:host-1' } })
   expect(await site.endOf(scanId, 400_000)).toMatchObject({ state: 'completed' })
-  const peaks = peaksOf(await scanIntervals(site, hostOf, scanId))
+  const peaks = peaksOf(await scanIntervals(site, hostOf, [scanId]))
   expect([...peaks.perHost.values()]).toEqual([1, 1])
 }, 900_000)
 
@@ -182,6 +182,6 @@ it('finishes every machine when the center, the scanner and agents are killed in
   )
   await site.start('agent', second)
   expect(await site.endOf(scanId, 600_000)).toMatchObject({ state: 'completed', machinesEnded: 8 })
-  const peaks = peaksOf(await scanIntervals(site, hostOf, scanId, kills))
+  const peaks = peaksOf(await scanIntervals(site, hostOf, [scanId], kills))
   expect([...peaks.perHost.values()]).toEqual([1, 1])
 }, 1_200_000)
