@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createSite, type Json, type Site, waitFor } from './harness.ts'
+import { createSite, type Json, runProgram, type Site, waitFor } from './harness.ts'
 import { peaksOf, scanIntervals } from './scan-intervals.ts'
 
 const names = Array.from({ length: 8 }, (_, index) => `agent-${index}`)
@@ -75,6 +75,8 @@ it('scans one machine of a host after another, and both hosts at once', async ()
   expect(entries).toHaveLength(8)
   expect(entries.filter(({ slot }) => (slot as Json).state === 'running')).toHaveLength(2)
   expect(entries.filter(({ slot }) => (slot as Json).reason === 'host_busy')).toHaveLength(6)
+  const { stdout } = await runProgram('cli', ['queue'], site.home)
+  expect(stdout.trimEnd().split('\n')).toHaveLength(9)
   const ended = await site.endOf(scanId, 400_000)
   expect(ended).toMatchObject({ state: 'completed', machinesEnded: 8 })
   const peaks = peaksOf(await scanIntervals(site, hostOf, [scanId]))
@@ -109,6 +111,17 @@ it('stops everything at a pause, keeps the order, and goes on where it was', asy
   const peaks = peaksOf(await scanIntervals(site, hostOf, [scanId]))
   expect([...peaks.perHost.values()]).toEqual([1, 1])
 }, 900_000)
+
+it('scans all machines of a host that is named', async () => {
+  const { stdout, code } = await runProgram(
+    'cli',
+    ['scan', trees, '--host', 'host-1', '--wait', '--json'],
+    site.home,
+  )
+  expect(code).toBe(0)
+  expect(JSON.parse(stdout)).toMatchObject({ scan: { state: 'completed', machines: 4, machinesEnded: 4 } })
+  expect(await runProgram('cli', ['scan', trees, '--host', 'host-9'], site.home)).toMatchObject({ code: 1 })
+}, 500_000)
 
 it('plans a schedule, runs it, and puts the plan beside what happened', async () => {
   const schedule = {
