@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { createCapsMeter, findOwnCgroup, parseCpuMax, parseKeyed } from './caps.ts'
+import { findOwnCgroup } from '../platform/cgroup.ts'
+import { createCapsMeter, parseCpuMax, parseKeyed } from './caps.ts'
 
 const dir = '/sys/fs/cgroup/system.slice/ringwall-agent.service'
 const stall = (ms: number) => `some avg10=0.00 avg60=0.00 avg300=0.00 total=${ms * 1000}\n`

@@ -1,7 +1,5 @@
-import { readFileSync } from 'node:fs'
 import type { AgentCaps } from '@ringwall/contracts'
-
-export type ReadText = (path: string) => string | undefined
+import { findOwnCgroup, parsePressureMs, type ReadText, readText } from '../platform/cgroup.ts'
 
 /** A cap is told for this long after it bit, so that a heartbeat shows it. */
 const toldMs = 60_000
@@ -9,14 +7,6 @@ const toldMs = 60_000
 const throttledShare = 0.25
 /** Waiting for memory for more than this share of the time: reclaiming the page cache alone is no trouble. */
 const stalledShare = 0.1
-
-const readText: ReadText = (path) => {
-  try {
-    return readFileSync(path, 'utf8').trim()
-  } catch {
-    return undefined
-  }
-}
 
 /** Lines of `key value`, as in memory.events and cpu.stat. */
 export function parseKeyed(text: string | undefined): Record<string, number> {
@@ -36,15 +26,6 @@ export function parseCpuMax(text: string | undefined): number | null {
   return match === null ? null : Math.round((Number(match[1]) / Number(match[2])) * 100)
 }
 
-/** Where the cgroup v2 of this process is; undefined without one of its own. */
-export function findOwnCgroup(read: ReadText): { name: string; dir: string } | undefined {
-  const name = /^0::(\/.+)$/m.exec(read('/proc/self/cgroup') ?? '')?.[1]
-  const mount = /^\S+ (\S+) cgroup2 /m.exec(read('/proc/self/mounts') ?? '')?.[1]
-  return name === undefined || name === '/' || mount === undefined
-    ? undefined
-    : { name, dir: `${mount}${name}` }
-}
-
 /**
  * The limits that the system holds this process to, read from its own cgroup, and the problem codes of those that
  * bite. Answers no caps where the process shares a cgroup or the system has none.
@@ -53,13 +34,11 @@ export function createCapsMeter(options: { nowMs: () => number; read?: ReadText 
   const { nowMs, read = readText } = options
   const own = findOwnCgroup(read)
   const file = (name: string) => (own === undefined ? undefined : read(`${own.dir}/${name}`))
-  const stalledMs = () =>
-    Number(/^some .*\btotal=(\d+)/m.exec(file('memory.pressure') ?? '')?.[1] ?? 0) / 1000
   const sample = () => ({
     atMs: nowMs(),
     memory: parseKeyed(file('memory.events')),
     cpu: parseKeyed(file('cpu.stat')),
-    stalledMs: stalledMs(),
+    stalledMs: parsePressureMs(file('memory.pressure')) ?? 0,
   })
   let last = sample()
   const bitAtMs = { cap_memory: Number.NEGATIVE_INFINITY, cap_cpu: Number.NEGATIVE_INFINITY }
