@@ -16,10 +16,12 @@ import {
 import type { AgentCore } from './app/slice.ts'
 import { slices } from './app/slices.ts'
 import { type AgentConfig, readAgentConfig } from './config.ts'
+import { createCapsMeter } from './core/caps.ts'
 import { openDesiredStore } from './core/desired-store.ts'
 import { createEvents } from './core/events.ts'
 import { createKeptFiles } from './core/kept-files.ts'
 import { lockState } from './core/lock.ts'
+import { createModuleMeter } from './core/modules.ts'
 import { createLoadMeter } from './core/own-load.ts'
 import { readTemplate } from './core/template-file.ts'
 import { readBootId, readFacts, readInstanceId } from './platform/linux.ts'
@@ -75,6 +77,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const files = createKeptFiles(logger)
   const store = openDesiredStore(config.dir, identity, files)
   const load = createLoadMeter()
+  const capsMeter = createCapsMeter({ nowMs: systemClock.nowMs })
   const events = createEvents({
     spool,
     clock: systemClock,
@@ -82,9 +85,14 @@ async function runAgent(config: AgentConfig): Promise<void> {
     send: (type, body) => link.send(type, body),
   })
 
-  const problems = () =>
+  const modules = createModuleMeter({
+    samples: async () => (await Promise.all(parts.map(async (part) => (await part.usage?.()) ?? []))).flat(),
+    events: () => events.reported(),
+  })
+  const problems = (ofCaps: string[]) =>
     [
       ...new Set([
+        ...ofCaps,
         ...parts.flatMap((part) => part.problems?.() ?? []),
         ...(events.isDiskFull() || files.isDiskFull() ? ['disk_full'] : []),
       ]),
@@ -101,7 +109,8 @@ async function runAgent(config: AgentConfig): Promise<void> {
     }),
     heartbeat: () => {
       const { records, bytes, droppedByClass } = spool.stats()
-      const now = problems()
+      const { caps, problems: ofCaps } = capsMeter()
+      const now = problems(ofCaps)
       return {
         state: now.length === 0 ? 'ok' : 'degraded',
         problems: now,
@@ -111,6 +120,8 @@ async function runAgent(config: AgentConfig): Promise<void> {
         droppedRecords: Object.values(droppedByClass).reduce((sum, count) => sum + count, 0),
         unknownMessages: link.unknownMessages(),
         ...Object.assign({}, ...parts.map((part) => part.figures?.() ?? {})),
+        ...(caps === undefined ? {} : { caps }),
+        modules: modules.usage(),
       }
     },
     handlers: {
@@ -158,6 +169,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const stopping = new AbortController()
   onShutdown(() => stopping.abort())
   await link.run(stopping.signal)
+  modules.stop()
   await Promise.all(parts.map(async (part) => await part.stop?.()))
   spool.close()
 }

@@ -11,6 +11,7 @@ import { addPlatform, listAssets, listPlatforms, syncPlatform, testPlatform } fr
 import { deleteQuarantined, restoreQuarantined } from './commands/quarantine.ts'
 import { runProgram } from './commands/run-program.ts'
 import { scan } from './commands/scan.ts'
+import { listQueue, listSchedules } from './commands/scan-queue.ts'
 import { sealTemplate } from './commands/template.ts'
 import { up } from './commands/up.ts'
 import { createContext } from './context.ts'
@@ -111,9 +112,25 @@ program
   .description(text.commands.scan)
   .argument('[paths...]')
   .option('--machine <name>')
+  .option('--host <name>')
   .option('--wait')
   .option('--json', text.options.json)
   .action(action((paths: string[], options) => scan(context, paths, options, stopping.signal)))
+program
+  .command('queue')
+  .description(text.commands.queue)
+  .option('--json', text.options.json)
+  .option('--limit <n>', '', '50')
+  .option('--host <id>')
+  .action(action((options) => listQueue(context, options)))
+program
+  .command('schedules')
+  .description(text.commands.schedules)
+  .command('list')
+  .description(text.commands.schedulesList)
+  .option('--json', text.options.json)
+  .option('--limit <n>', '', '50')
+  .action(action((options) => listSchedules(context, options)))
 listOptions(program.command('findings').description(text.commands.findings))
   .option('--all')
   .action(action((options) => listFindings(context, options)))

@@ -10,7 +10,10 @@ const stopTimeoutMs = 15_000
 const readyTimeoutMs = 120_000
 
 export type Supervised = { ready: Promise<Record<string, unknown>>; stop: () => Promise<void> }
-export type SupervisorEvents = { onExit: (name: ProgramName, how: string, restartInMs: number) => void }
+export type SupervisorEvents = {
+  onExit: (name: ProgramName, how: string, restartInMs: number) => void
+  onSpawn?: ((pid: number) => void) | undefined
+}
 
 /** The first JSON line of a program: it says that it serves, and where. */
 function readyLine(
@@ -75,6 +78,7 @@ export function supervise(
     })
     started.stderr?.pipe(log)
     child = started
+    if (started.pid !== undefined) options.onSpawn?.(started.pid)
     const ready = readyLine(started, name, options.logPath)
     ready.then(
       () => {

@@ -54,6 +54,8 @@ export const errorMessagesZhCn: Record<ErrorCode, string> = {
   no_scanner: '没有可用的扫描器。',
   scan_path_invalid: '无法扫描路径 {path}：{reason}。',
   allow_value_invalid: '无法将 {value} 加入允许列表：{reason}。',
+  time_zone_unknown: '未知时区 {timeZone}。',
+  group_empty: '{name} 的范围内没有机器。',
   quarantine_changed: '{path} 在判定后发生了变化，已保留在原处。',
   quarantine_protected: '{path} 属于环墙自身，不会被隔离。',
   quarantine_deleted: '隔离副本 {id} 已被永久删除。',

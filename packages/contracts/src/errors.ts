@@ -88,6 +88,8 @@ export const errorCatalog = {
   scan_path_invalid: { status: 400, message: 'The path {path} cannot be scanned: {reason}.' },
   // allow-list
   allow_value_invalid: { status: 400, message: '{value} cannot be allowed: {reason}.' },
+  time_zone_unknown: { status: 400, message: 'The time zone {timeZone} is not known.' },
+  group_empty: { status: 409, message: 'No machine is in the group of {name}.' },
   // quarantine
   quarantine_changed: { status: 409, message: '{path} changed since it was judged and was left in place.' },
   quarantine_protected: {

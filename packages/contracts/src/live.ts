@@ -28,6 +28,8 @@ export const liveMessageSchema = z.discriminatedUnion('type', [
       'allowEntry',
       'rejudge',
       'undo',
+      'scanQueue',
+      'schedule',
     ]),
     id: idSchema.nullable(),
   }),

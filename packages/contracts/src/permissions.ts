@@ -14,6 +14,7 @@ export const permissionCatalog = {
   'platforms.write': 'administrator',
   'scans.read': 'viewer',
   'scans.run': 'operator',
+  'schedules.write': 'operator',
   'findings.read': 'viewer',
   'findings.decide': 'operator',
   'cache.read': 'viewer',

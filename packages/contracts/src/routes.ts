@@ -7,7 +7,9 @@ import { savedFilterRoutes } from './inventory/filters.ts'
 import { platformRoutes } from './inventory/platforms.ts'
 import { protectRoutes } from './inventory/protect.ts'
 import { malwareRoutes } from './malware/api.ts'
+import { scheduleRoutes } from './malware/schedules-api.ts'
 import { sharingRoutes } from './malware/sharing-api.ts'
+import { slotRoutes } from './malware/slots-api.ts'
 import { systemRoutes } from './system/api.ts'
 
 /** Every route of the API, by operation id. A new slice adds its group here. */
@@ -21,6 +23,8 @@ export const apiRoutes = {
   ...protectRoutes,
   ...malwareRoutes,
   ...sharingRoutes,
+  ...slotRoutes,
+  ...scheduleRoutes,
   ...alarmRoutes,
   ...systemRoutes,
 }

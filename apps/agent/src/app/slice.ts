@@ -2,6 +2,7 @@ import type { AgentEvent, DesiredState, UpMessages } from '@ringwall/contracts'
 import type { Clock, IdentityStore, LinkClient, Logger } from '@ringwall/runtime'
 import type { AgentConfig } from '../config.ts'
 import type { KeptFiles } from '../core/kept-files.ts'
+import type { ModuleSample } from '../core/modules.ts'
 
 type WithoutBase<T> = T extends unknown ? Omit<T, 'id' | 'at'> : never
 /** An event as slices report it; id and time are added. */
@@ -17,7 +18,7 @@ export type AgentCore = {
   clock: Clock
   identity: IdentityStore
   files: KeptFiles
-  link: Pick<LinkClient, 'send' | 'request' | 'isOnline'>
+  link: Pick<LinkClient, 'send' | 'request' | 'isOnline' | 'silentMs'>
   report: Report
   /** The state that is in force: the last one that verified, also offline and after a reboot. */
   desired: () => DesiredState | undefined
@@ -30,6 +31,8 @@ export type AgentSliceParts = {
   problems?: () => string[]
   /** What this slice adds to heartbeats. */
   figures?: () => Pick<UpMessages['heartbeat'], 'realtime'>
+  /** What its threads and processes use, for the heartbeat. */
+  usage?: () => Promise<ModuleSample[]>
   stop?: () => Promise<void>
 }
 

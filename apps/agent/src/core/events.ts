@@ -17,6 +17,8 @@ export type Events = {
   onWelcome: (credits: number) => void
   onAck: (ack: DownMessages['ack']) => void
   onOffline: () => void
+  /** How many were reported since the start. */
+  reported: () => number
   /** Whether the last record could be written. */
   isDiskFull: () => boolean
 }
@@ -43,6 +45,7 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
   let sentSeq = 0
   let isLinked = false
   let isFull = false
+  let reported = 0
   let timer: NodeJS.Timeout | undefined
 
   function write(event: AgentEvent, eventClass: EventClass): boolean {
@@ -65,6 +68,7 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
 
   const report: Report = (event) => {
     const full = { id: uuidv7(), at: new Date(clock.nowMs()).toISOString(), ...event } as AgentEvent
+    reported += 1
     waiting.push({ event: full, eventClass: classOf(event) })
     drainWaiting()
     pump()
@@ -126,6 +130,7 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
       isLinked = false
       credits = 0
     },
+    reported: () => reported,
     isDiskFull: () => isFull,
   }
 }

@@ -162,7 +162,7 @@ export class LinkSession {
     const peer = this.#peer
     if (peer === undefined) throw new AppError('message_invalid', { type, problems: 'hello comes first' })
     if (type === 'events') return await this.#onEvents(peer, body as UpMessages['events'])
-    if (type === 'heartbeat') return this.#services.onHeartbeat(peer, body as UpMessages['heartbeat'])
+    if (type === 'heartbeat') this.#services.onHeartbeat(peer, body as UpMessages['heartbeat'])
     for (const { link } of this.#services.slices()) {
       const handler = link?.[type] as
         | ((peer: LinkPeer, body: unknown, id: string | undefined) => Promise<void>)

@@ -81,3 +81,18 @@ export async function listPage<Row, Item>(
 export function likePattern(text: string): string {
   return `%${text.replace(/[\\%_]/g, '\\$&')}%`
 }
+
+/** A page of a list that is in memory; the cursor is a place in it. Throws invalid_cursor. */
+export function pageOfArray<T>(
+  all: readonly T[],
+  { cursor, limit }: { cursor?: string | undefined; limit: number },
+): { items: T[]; nextCursor: string | null; total: number } {
+  const from = cursor === undefined ? 0 : Number(decodeCursor(cursor)[0])
+  if (!Number.isSafeInteger(from) || from < 0) throw new AppError('invalid_cursor')
+  const to = from + limit
+  return {
+    items: all.slice(from, to),
+    nextCursor: to < all.length ? encodeCursor([to, '']) : null,
+    total: all.length,
+  }
+}

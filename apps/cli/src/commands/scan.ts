@@ -6,9 +6,10 @@ import type { Context } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { fill } from '../text/text.ts'
 
-type ScanOptions = { machine?: string; wait?: boolean; json?: boolean }
+type ScanOptions = { machine?: string; host?: string; wait?: boolean; json?: boolean }
 
-const pollIntervalMs = 500
+/** At first often, so that a short scan is not waited for in vain. */
+const pollIntervalsMs = { first: 50, last: 500 }
 
 /** The id of this machine's own agent, from its state directory. */
 function localMachineId(context: Context): string {
@@ -53,6 +54,18 @@ function progressLine(
   })
 }
 
+/** Why a scan has not begun: what its first machine waits for. */
+async function reasonOf(context: Context, scanId: string): Promise<string> {
+  const { items } = await context.client()(apiRoutes.listScanTargets, {
+    params: { id: scanId },
+    query: { limit: 1 },
+  })
+  const reason = items[0]?.slot?.reason
+  return reason === undefined || reason === null
+    ? context.text.queue.waiting
+    : context.text.queue.reasons[reason]
+}
+
 async function waitForScan(
   context: Context,
   started: Scan,
@@ -62,12 +75,14 @@ async function waitForScan(
   const isTerminal = process.stderr.isTTY === true
   let scan = started
   let lastLine = ''
+  let pollMs = pollIntervalsMs.first
   while (scan.state === 'queued' || scan.state === 'running') {
-    await sleep(pollIntervalMs, signal)
+    await sleep(pollMs, signal)
+    pollMs = Math.min(pollIntervalsMs.last, pollMs * 1.5)
     scan = (await context.client()(apiRoutes.getScan, { params: { id: scan.id } })).scan
     const line =
       scan.state === 'queued'
-        ? fill(context.text.scan.waiting, { hostname })
+        ? fill(context.text.scan.waiting, { hostname, reason: await reasonOf(context, scan.id) })
         : progressLine(context, scan.progress)
     if (isTerminal) process.stderr.write(`\r\u001b[K${line}`)
     else if (line !== lastLine && scan.state === 'queued') context.note(line)
@@ -84,22 +99,29 @@ export async function scan(
   options: ScanOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const machine = await findMachine(context, options.machine ?? localMachineId(context))
-  const absolute = paths.map((path) =>
-    encodePath(Buffer.from(options.machine === undefined ? resolve(path) : path)),
-  )
+  const { host } = options
+  const isLocal = options.machine === undefined && host === undefined
+  const machine =
+    host === undefined ? await findMachine(context, options.machine ?? localMachineId(context)) : undefined
+  const absolute = paths.map((path) => encodePath(Buffer.from(isLocal ? resolve(path) : path)))
   const { scan: started } = await context.client()(apiRoutes.startScan, {
-    body: { machineIds: [machine.id], paths: absolute },
+    body: {
+      machineIds: machine === undefined ? [] : [machine.id],
+      hosts: host === undefined ? [] : [host],
+      paths: absolute,
+    },
   })
+  const where =
+    machine?.hostname ?? fill(context.text.scan.onHost, { machines: started.machines, host: host ?? '' })
   if (!options.wait) {
     context.print(
       options.json
         ? JSON.stringify(started, null, 2)
-        : fill(context.text.scan.queued, { id: started.id, hostname: machine.hostname }),
+        : fill(context.text.scan.queued, { id: started.id, hostname: where }),
     )
     return exitCodes.ok
   }
-  const ended = await waitForScan(context, started, machine.hostname, signal)
+  const ended = await waitForScan(context, started, where, signal)
   const findings = await context.client()(apiRoutes.listFindings, { query: { scanId: ended.id, limit: 500 } })
   if (options.json) {
     context.print(JSON.stringify({ scan: ended, findings: findings.items }, null, 2))

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { AppError, apiRoutes, type EnrolRole } from '@ringwall/contracts'
 import { run } from '@ringwall/runtime'
 import { z } from 'zod'
+import { createAgentCgroup } from '../agent-cgroup.ts'
 import { type Context, createClientOf } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { loadLocalProfile } from '../profile.ts'
@@ -67,11 +68,13 @@ function printReady(context: Context, center: CenterReady): void {
 export async function up(context: Context, signal: AbortSignal): Promise<number> {
   mkdirSync(context.home, { recursive: true, mode: 0o755 })
   const running: Supervised[] = []
+  const cgroup = createAgentCgroup(process.pid)
   const start = async (name: ProgramName) => {
     context.note(fill(context.text.up.starting, { what: name }))
     const supervised = supervise(name, ['run'], {
       home: context.home,
       logPath: join(context.home, 'logs', `${name}.log`),
+      onSpawn: name === 'agent' ? cgroup?.add : undefined,
       onExit: (what, how, restartInMs) =>
         context.note(
           fill(context.text.up.exited, {
@@ -99,5 +102,6 @@ export async function up(context: Context, signal: AbortSignal): Promise<number>
     return exitCodes.ok
   } finally {
     for (const supervised of running.reverse()) await supervised.stop()
+    cgroup?.remove()
   }
 }

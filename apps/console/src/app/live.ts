@@ -6,6 +6,8 @@ type ChangedObject = Extract<LiveMessage, { type: 'changed' }>['object']
 /** Which reads show which objects. */
 const readsOf: Record<ChangedObject, OperationId[]> = {
   machine: ['listMachines', 'getMachine', 'listMachineEvents', 'getOverview'],
+  scanQueue: ['getScanQueue', 'listScanQueueHosts', 'listScanQueueEntries', 'listScanTargets'],
+  schedule: ['listSchedules', 'getSchedule', 'listScanRuns', 'getScanRun', 'listScanRunMachines'],
   scan: ['listScans', 'getScan', 'listScanTargets', 'getOverview'],
   finding: ['listFindings', 'getFinding', 'getOverview', 'listMachines', 'listDecisions'],
   quarantine: ['listQuarantine', 'getOverview', 'getFinding', 'getHash', 'listUndoItems'],

@@ -4,6 +4,8 @@ import { errorToText } from './error-text.ts'
 
 const known = [
   'no_scanner',
+  'cap_memory',
+  'cap_cpu',
   'disk_full',
   'xattr_unavailable',
   'ionice_unavailable',

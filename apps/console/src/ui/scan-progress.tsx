@@ -39,6 +39,10 @@ export function ScanProgressLine({ progress, state }: { progress: ScanProgress; 
           })}
           {progress.remainingSeconds !== null &&
             ` · ${t('scan.left', { time: formatDuration(progress.remainingSeconds) })}`}
+          {(progress.throttledBy ?? []).length > 0 &&
+            ` · ${t('scan.throttled', {
+              reasons: (progress.throttledBy ?? []).map((reason) => t(`scan.throttle.${reason}`)).join(', '),
+            })}`}
         </span>
       )}
     </div>

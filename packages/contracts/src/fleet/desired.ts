@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { countSchema, idSchema, pathSchema, sha256Schema, timestampSchema } from '../common.ts'
 import { cacheFlushSchema, huntedContentSchema, sharingLimits } from '../malware/sharing.ts'
+import { scanBackoffSchema, taskSlotSchema } from '../malware/slots.ts'
 
 /** What is held until it is known to be clean, while the machine works. */
 export const realtimePolicySchema = z.object({
@@ -61,7 +62,15 @@ const taskBase = { id: idSchema, state: z.enum(['run', 'cancel']) }
 
 /** Work that a machine should have done. The agent remembers ended tasks until they leave the desired state. */
 export const agentTaskSchema = z.discriminatedUnion('kind', [
-  z.object({ ...taskBase, kind: z.literal('scan'), paths: z.array(pathSchema).max(200) }),
+  z.object({
+    ...taskBase,
+    kind: z.literal('scan'),
+    paths: z.array(pathSchema).max(200),
+    slot: taskSlotSchema.optional(),
+    /** Instead of the policy's share. */
+    cpuLimitPercent: z.number().int().min(5).max(400).optional(),
+    backoff: scanBackoffSchema.optional(),
+  }),
   z.object({
     ...taskBase,
     kind: z.literal('quarantine.restore'),

@@ -20,6 +20,15 @@ const base = { id: idSchema, at: timestampSchema }
  */
 export const agentEventSchema = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('scan.started'), scanId: idSchema }),
+  /** The machine gave its slot back, or lost it; the scan stands where it is. */
+  z.object({
+    ...base,
+    type: z.literal('scan.paused'),
+    scanId: idSchema,
+    leaseId: idSchema.nullable(),
+    reason: z.enum(['released', 'lease_lapsed']),
+  }),
+  z.object({ ...base, type: z.literal('scan.resumed'), scanId: idSchema, leaseId: idSchema.nullable() }),
   z.object({
     ...base,
     type: z.literal('scan.ended'),

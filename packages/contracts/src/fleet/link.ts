@@ -4,6 +4,7 @@ import { machineFactsSchema } from '../inventory/facts.ts'
 import { holdReasonSchema, realtimeFiguresSchema, scanProgressSchema } from '../malware/scan.ts'
 import { scannerHealthSchema } from '../malware/scanner.ts'
 import { sharingDownMessages, sharingUpMessages } from '../malware/sharing.ts'
+import { agentCapsSchema, moduleUsageSchema } from './resources.ts'
 
 /**
  * The link: one mTLS WebSocket from each agent and scanner to the center, path /link.
@@ -65,6 +66,8 @@ export const upMessages = {
     unknownMessages: countSchema,
     scanner: scannerHealthSchema.optional(),
     realtime: realtimeFiguresSchema.optional(),
+    caps: agentCapsSchema.optional(),
+    modules: z.array(moduleUsageSchema).max(16).optional(),
   }),
   facts: machineFactsSchema,
   events: z.object({

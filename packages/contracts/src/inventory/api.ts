@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { countSchema, idSchema, nameSchema, pageOf, pageQuerySchema, timestampSchema } from '../common.ts'
+import { agentCapsSchema, moduleUsageSchema } from '../fleet/resources.ts'
 import { realtimeFiguresSchema } from '../malware/scan.ts'
 import { defineRoutes } from '../route.ts'
 import { nodeRefSchema } from './assets.ts'
@@ -56,6 +57,9 @@ export const machineDetailSchema = machineSchema.extend({
       droppedRecords: countSchema,
       unknownMessages: countSchema,
       realtime: realtimeFiguresSchema.nullable(),
+      /** Null where the system sets no limits, or an older agent tells none. */
+      caps: agentCapsSchema.nullable(),
+      modules: z.array(moduleUsageSchema),
     })
     .nullable(),
   clones: z.array(z.object({ id: idSchema, hostname: z.string(), at: timestampSchema })),

@@ -66,6 +66,8 @@ export type LinkClient = {
     timeoutMs: number,
   ) => Promise<DownMessages[Answers[T]]>
   isOnline: () => boolean
+  /** How long the center has not been heard; infinite before the first welcome. */
+  silentMs: () => number
   /** Messages of types that this version does not know, or that were malformed. */
   unknownMessages: () => number
 }
@@ -83,6 +85,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
   const waiting = new Map<string, Waiting>()
   let socket: WebSocket | undefined
   let isWelcome = false
+  let heardAtMs = Number.NEGATIVE_INFINITY
   let unknown = 0
 
   const setState = (state: LinkState['state'], reason?: AppError) => options.onState?.({ state, reason })
@@ -142,6 +145,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     identity.update({ ratchet: body.ratchet })
     send('welcome.ok', { ratchet: body.ratchet })
     isWelcome = true
+    heardAtMs = performance.now()
     setState('online')
     options.handlers.welcome?.(body)
   }
@@ -207,6 +211,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     }, linkLimits.heartbeatIntervalMs)
     const sign = () => {
       lastSignMs = performance.now()
+      if (isWelcome) heardAtMs = lastSignMs
     }
     opened.on('open', () => {
       sign()
@@ -287,6 +292,7 @@ export function createLinkClient(options: LinkClientOptions): LinkClient {
     send,
     request,
     isOnline: () => isWelcome,
+    silentMs: () => performance.now() - heardAtMs,
     unknownMessages: () => unknown,
   }
 }

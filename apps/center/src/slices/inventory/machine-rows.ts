@@ -127,6 +127,8 @@ export function toMachineDetail(
             droppedRecords: heartbeat.droppedRecords,
             unknownMessages: heartbeat.unknownMessages,
             realtime: heartbeat.realtime ?? null,
+            caps: heartbeat.caps ?? null,
+            modules: heartbeat.modules ?? [],
           },
     clones,
     asset,

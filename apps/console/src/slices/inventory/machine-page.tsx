@@ -85,6 +85,55 @@ function Identity({ machine }: { machine: MachineDetail }) {
   )
 }
 
+type AgentUse = NonNullable<MachineDetail['agent']>
+
+function ModuleLines({ modules }: { modules: AgentUse['modules'] }) {
+  const { t } = useTranslation()
+  return (
+    <div>
+      {modules.map(({ module, cpuPercent, memoryBytes, eventsPerSecond }) => (
+        <div key={module}>
+          {t('machine.moduleValue', {
+            module: t(`machine.module.${module}`),
+            cpu: cpuPercent.toFixed(1),
+            memory: memoryBytes === null ? '–' : formatBytes(memoryBytes),
+            events: eventsPerSecond.toFixed(1),
+          })}
+        </div>
+      ))}
+    </div>
+  )
+}
+
+/** What the system holds the agent to; why one bites is among the machine's problems. */
+function CapLines({ caps }: { caps: NonNullable<AgentUse['caps']> }) {
+  const { t } = useTranslation()
+  const size = (bytes: number | null) => (bytes === null ? t('machine.noLimit') : formatBytes(bytes))
+  return (
+    <div>
+      <div>
+        {t('machine.capsMemory', {
+          used: formatBytes(caps.memoryBytes),
+          peak: caps.memoryPeakBytes === null ? '–' : formatBytes(caps.memoryPeakBytes),
+          high: size(caps.memoryHighBytes),
+          max: size(caps.memoryMaxBytes),
+        })}
+      </div>
+      <div>
+        {caps.cpuLimitPercent === null
+          ? t('machine.noLimit')
+          : t('machine.capsCpu', { limit: caps.cpuLimitPercent, ms: caps.cpuThrottledMs })}
+      </div>
+      {caps.memoryHighEvents + caps.memoryKills > 0 && (
+        <div className="muted">
+          {t('machine.capsEvents', { high: caps.memoryHighEvents, kills: caps.memoryKills })}
+        </div>
+      )}
+      <span className="mono muted">{caps.cgroup}</span>
+    </div>
+  )
+}
+
 function AgentCard({ machine }: { machine: MachineDetail }) {
   const { t } = useTranslation()
   const { agent, certificate } = machine
@@ -105,6 +154,16 @@ function AgentCard({ machine }: { machine: MachineDetail }) {
         <Descriptions.Item label={t('machine.usage')}>
           {agent === null ? '–' : `${formatBytes(agent.rssBytes)} · ${agent.cpuPercent.toFixed(1)} % CPU`}
         </Descriptions.Item>
+        {agent !== null && agent.modules.length > 0 && (
+          <Descriptions.Item label={t('machine.modules')}>
+            <ModuleLines modules={agent.modules} />
+          </Descriptions.Item>
+        )}
+        {agent?.caps != null && (
+          <Descriptions.Item label={t('machine.caps')}>
+            <CapLines caps={agent.caps} />
+          </Descriptions.Item>
+        )}
         <Descriptions.Item label={t('machine.spool')}>
           {agent === null
             ? '–'

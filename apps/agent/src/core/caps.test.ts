@@ -1,0 +1,71 @@
+import { expect, it } from 'vitest'
+import { findOwnCgroup } from '../platform/cgroup.ts'
+import { createCapsMeter, parseCpuMax, parseKeyed } from './caps.ts'
+
+const dir = '/sys/fs/cgroup/system.slice/ringwall-agent.service'
+const stall = (ms: number) => `some avg10=0.00 avg60=0.00 avg300=0.00 total=${ms * 1000}\n`
+
+function machine() {
+  const files: Record<string, string> = {
+    '/proc/self/cgroup': '0::/system.slice/ringwall-agent.service',
+    '/proc/self/mounts': 'proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0',
+    [`${dir}/memory.current`]: '81264640',
+    [`${dir}/memory.peak`]: '99999744',
+    [`${dir}/memory.high`]: '268435456',
+    [`${dir}/memory.max`]: 'max',
+    [`${dir}/memory.events`]: 'low 0\nhigh 0\nmax 0\noom 0\noom_kill 0',
+    [`${dir}/memory.pressure`]: stall(0),
+    [`${dir}/cpu.max`]: '150000 100000',
+    [`${dir}/cpu.stat`]: 'usage_usec 5\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0',
+    [`${dir}/pids.max`]: '64',
+  }
+  const clock = { ms: 0 }
+  const meter = createCapsMeter({ nowMs: () => clock.ms, read: (path) => files[path] })
+  return { files, clock, meter }
+}
+
+it('reads the limits of its own cgroup', () => {
+  expect(machine().meter()).toEqual({
+    problems: [],
+    caps: {
+      cgroup: '/system.slice/ringwall-agent.service',
+      memoryBytes: 81264640,
+      memoryPeakBytes: 99999744,
+      memoryHighBytes: 268435456,
+      memoryMaxBytes: null,
+      memoryHighEvents: 0,
+      memoryKills: 0,
+      cpuLimitPercent: 150,
+      cpuThrottledPeriods: 0,
+      cpuThrottledMs: 0,
+      tasksMax: 64,
+    },
+  })
+})
+
+it('says that a cap bites, and for a while that it did', () => {
+  const { files, clock, meter } = machine()
+  clock.ms = 10_000
+  files[`${dir}/cpu.stat`] = 'nr_periods 100\nnr_throttled 60\nthrottled_usec 2000000'
+  // Reclaiming its page cache, without waiting for it, is no trouble.
+  files[`${dir}/memory.events`] = 'high 9\nmax 0\noom_kill 0'
+  expect(meter()).toMatchObject({ problems: ['cap_cpu'], caps: { cpuThrottledMs: 2000 } })
+  clock.ms = 20_000
+  files[`${dir}/memory.events`] = 'high 12\nmax 0\noom_kill 0'
+  files[`${dir}/memory.pressure`] = stall(5000)
+  expect(meter().problems).toEqual(['cap_memory', 'cap_cpu'])
+  clock.ms = 75_000
+  expect(meter().problems).toEqual(['cap_memory'])
+})
+
+it('tells nothing where the process shares a cgroup', () => {
+  expect(
+    findOwnCgroup((path) => (path === '/proc/self/cgroup' ? '5:cpu:/x\n0::/' : undefined)),
+  ).toBeUndefined()
+  expect(createCapsMeter({ nowMs: () => 0, read: () => undefined })()).toEqual({
+    caps: undefined,
+    problems: [],
+  })
+  expect(parseKeyed('high x\nmax 3 4\n\nlow')).toEqual({ max: 3 })
+  expect(parseCpuMax('max 100000')).toBeNull()
+})

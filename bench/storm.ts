@@ -1,0 +1,221 @@
+/**
+ * Fifty real agents on five pretended hosts, all told to scan at once: with scan slots, without them, and with slots
+ * while the center, the scanner and three agents are killed. ./ringwall bench storm
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { peaksOf, scanIntervals } from '../tests/e2e/scan-intervals.ts'
+import { writeSection } from './section.ts'
+
+const agents = Number(process.env.STORM_AGENTS ?? 50)
+const hosts = 5
+const filesEach = 300
+/** Of one processor, for each scan: one scan a host makes this times the hosts at most. */
+const cpuLimitPercent = 20
+const leaseSeconds = 30
+const sampleMs = 1_000
+/** Processor use is told as the mean of this long: a scan keeps to its share over time, not in each moment. */
+const cpuWindowSamples = 10
+const endMs = 3_600_000
+/** Of /proc/PID/stat; USER_HZ on every Linux that Node runs on. */
+const ticksPerSecond = 100
+
+const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
+const names = Array.from({ length: agents }, (_, index) => `agent-${index}`)
+
+/** Contents that nobody has seen before this round: half of them the same on all machines, as with clones. */
+function growTrees(trees: string, round: string): void {
+  for (const name of names)
+    for (let index = 0; index < filesEach; index += 1) {
+      const folder = join(trees, name, String(index % 20))
+      mkdirSync(folder, { recursive: true })
+      const owner = index % 2 === 0 ? 'everybody' : name
+      writeFileSync(join(folder, `${index}.txt`), `${owner} ${round} ${index}\n`.repeat(400))
+    }
+}
+
+/** Processor time of a process so far, in seconds; 0 when it is gone. */
+function cpuSecondsOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
+    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
+  } catch {
+    return 0
+  }
+}
+
+type Round = {
+  name: string
+  wallSeconds: number
+  peakPerHost: number
+  peak: number
+  cpuPeak: number
+  cpuMean: number
+  completed: number
+}
+
+async function runRound(
+  site: Site,
+  name: string,
+  idOf: ReadonlyMap<string, string>,
+  hostOf: ReadonlyMap<string, string>,
+  given: {
+    ignoreLimits: boolean
+    disturb?: (scanIds: string[], kills: Map<string, number>) => Promise<void>
+  },
+): Promise<Round> {
+  growTrees(join(site.root, 'trees'), name)
+  say(`${name}: all ${agents} told to scan`)
+  const kills = new Map<string, number>()
+  const startedAtMs = Date.now()
+  const scanIds = await Promise.all(
+    names.map(async (agent) => {
+      const { body } = await site.api('POST', '/scans', {
+        machineIds: [idOf.get(agent)],
+        paths: [join(site.root, 'trees', agent)],
+        ignoreLimits: given.ignoreLimits,
+      })
+      return ((body as Json).scan as Json).id as string
+    }),
+  )
+  const shares: number[] = []
+  let isSampling = true
+  const pidsNow = () => names.map((agent) => site.running.get(agent)?.pid ?? 0)
+  const sampling = (async () => {
+    let before = new Map(pidsNow().map((pid) => [pid, cpuSecondsOf(pid)]))
+    let atMs = performance.now()
+    while (isSampling) {
+      await new Promise((resolve) => setTimeout(resolve, sampleMs))
+      const now = new Map(pidsNow().map((pid) => [pid, cpuSecondsOf(pid)]))
+      const used = [...now].reduce(
+        (sum, [pid, seconds]) => sum + Math.max(0, seconds - (before.get(pid) ?? seconds)),
+        0,
+      )
+      const elapsedMs = performance.now() - atMs
+      shares.push((used * 100_000) / elapsedMs)
+      before = now
+      atMs += elapsedMs
+    }
+  })()
+  await given.disturb?.(scanIds, kills)
+  const ended: Json[] = []
+  for (const scanId of scanIds) ended.push(await site.endOf(scanId, endMs))
+  isSampling = false
+  await sampling
+  const peaks = peaksOf(await scanIntervals(site, hostOf, scanIds, kills))
+  const means = shares.flatMap((_, index) => {
+    const some = shares.slice(index, index + cpuWindowSamples)
+    return some.length < cpuWindowSamples ? [] : [some.reduce((sum, share) => sum + share, 0) / some.length]
+  })
+  const round = {
+    name,
+    wallSeconds: (Date.now() - startedAtMs) / 1000,
+    peakPerHost: Math.max(...peaks.perHost.values()),
+    peak: peaks.total,
+    cpuPeak: Math.max(0, ...means),
+    cpuMean: shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length),
+    completed: ended.filter(({ state }) => state === 'completed').length,
+  }
+  say(JSON.stringify(round))
+  return round
+}
+
+async function main(): Promise<void> {
+  const site = await createSite()
+  try {
+    await site.startScanner()
+    const hostOf = new Map<string, string>()
+    const idOf = new Map<string, string>()
+    const waiting = names.values()
+    const enrol = async () => {
+      for (const name of waiting) {
+        const id = await site.startAgent(name)
+        const host = `host-${names.indexOf(name) % hosts}`
+        hostOf.set(id, host)
+        idOf.set(name, id)
+        await site.api('PATCH', `/machines/${id}`, { labels: [`host:${host}`] })
+        if (idOf.size % 10 === 0) say(`${idOf.size} agents are online`)
+      }
+    }
+    await Promise.all([enrol(), enrol(), enrol()])
+    const slotPolicy = (await site.get<{ policy: Json }>('/policies/scan-slots')).policy
+    const off = {
+      cpuPressurePercent: 100,
+      ioPressurePercent: 100,
+      memoryPressurePercent: 100,
+      stealPercent: 100,
+    }
+    await site.api('PUT', '/policies/scan-slots', { ...slotPolicy, leaseSeconds, backoff: off })
+    const malwarePolicy = (await site.get<{ policy: Json }>('/policies/malware')).policy
+    await site.api('PUT', '/policies/malware', { ...malwarePolicy, cpuLimitPercent })
+
+    const rounds = [
+      await runRound(site, 'with slots', idOf, hostOf, { ignoreLimits: false }),
+      await runRound(site, 'without slots', idOf, hostOf, { ignoreLimits: true }),
+      await runRound(site, 'with slots, and killed in the middle', idOf, hostOf, {
+        ignoreLimits: false,
+        disturb: async (scanIds, kills) => await killInTheMiddle(site, scanIds, idOf, kills),
+      }),
+    ]
+    report(rounds)
+  } finally {
+    await site.close()
+  }
+}
+
+/** Kills the center, the scanner and three agents that are being scanned; the last of them stays away for longer than its slot. */
+async function killInTheMiddle(
+  site: Site,
+  scanIds: readonly string[],
+  idOf: ReadonlyMap<string, string>,
+  kills: Map<string, number>,
+): Promise<void> {
+  await waitFor(
+    'a fifth of the machines',
+    async () => {
+      const { queue } = await site.get<{ queue: { running: number; waiting: number } }>('/scan-queue')
+      return scanIds.length - queue.running - queue.waiting >= agents / 5 ? true : undefined
+    },
+    endMs,
+  )
+  const running = new Set(
+    (await site.list('/scan-queue/entries?state=running')).map(({ machineId }) => machineId),
+  )
+  const victims = names.filter((name) => running.has(idOf.get(name))).slice(0, 3)
+  for (const name of victims) {
+    await site.running.get(name)?.kill('SIGKILL')
+    kills.set(idOf.get(name) ?? '', Date.now())
+  }
+  await site.running.get('scanner')?.kill('SIGKILL')
+  await site.killCenter('SIGKILL')
+  say(`killed the center, the scanner, ${victims.join(', ')}`)
+  await site.restartCenter()
+  await site.restartScanner()
+  for (const [index, name] of victims.entries()) {
+    if (index === victims.length - 1)
+      await new Promise((resolve) => setTimeout(resolve, (leaseSeconds + 15) * 1000))
+    await site.start('agent', name)
+  }
+}
+
+function report(rounds: Round[]): void {
+  const rows = rounds.map(
+    (round) =>
+      `| ${round.name} | ${round.peakPerHost} | ${round.peak} | ${round.cpuPeak.toFixed(0)} % | ${round.cpuMean.toFixed(0)} % | ${round.wallSeconds.toFixed(0)} s | ${round.completed} of ${agents} |`,
+  )
+  writeSection(
+    'storm',
+    'Scan storm',
+    [],
+    `${agents} real agent processes, each with its own identity, on ${hosts} pretended hosts (labels \`host:NAME\`), all told at once to scan ${filesEach} files of its own, half of which are the same on all machines. One scan may use ${cpuLimitPercent} % of one processor (\`cpuLimitPercent\`), so one scan a host makes ${cpuLimitPercent * hosts} % of all. How many ran at once is counted from the events that the agents themselves reported; processor use is that of all agent processes, idle work included, and its peak the highest mean of ${cpuWindowSamples} s.
+
+|  | most on one host | most in all | processors, peak | processors, mean | wall | completed |
+| --- | --- | --- | --- | --- | --- | --- |
+${rows.join('\n')}
+
+In the last row the center, the scanner and three agents in the middle of their scans were ended with \`kill -9\`; one of the agents stayed away for longer than the ${leaseSeconds} s of its lease.`,
+  )
+}
+
+await main()
