@@ -38,6 +38,10 @@ export const assetFilters = filters(
 )
 export const topologyFilters = filters('search', 'platformId', 'clusterId', 'hostId', 'isPlaced')
 export const issueFilters = filters('state', 'kind')
+export const queueFilters = filters('state', 'hostId', 'scanId')
+export const runFilters = filters('scheduleId', 'state')
+export const hashFilters = filters('prefix', 'verdict', 'isStale')
+export const allowFilters = filters('kind')
 export const findingFilters = filters(
   'search',
   'severity',
@@ -99,6 +103,33 @@ const routeTree = root.addChildren([
     ),
     createRoute({ getParentRoute: () => shell, path: '/scans/$id' }).lazy(() =>
       import('../slices/malware/scan-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/queue', validateSearch: queueFilters }).lazy(
+      () => import('../slices/malware/scan-queue-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/schedules' }).lazy(() =>
+      import('../slices/malware/schedules-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/runs', validateSearch: runFilters }).lazy(() =>
+      import('../slices/malware/scan-runs-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/runs/$id' }).lazy(() =>
+      import('../slices/malware/scan-run-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/scans/limits' }).lazy(() =>
+      import('../slices/malware/scan-limits-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/cache' }).lazy(() =>
+      import('../slices/malware/cache-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/hashes', validateSearch: hashFilters }).lazy(() =>
+      import('../slices/malware/hashes-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/hashes/$sha256' }).lazy(() =>
+      import('../slices/malware/hash-page.tsx').then((page) => page.lazyRoute),
+    ),
+    createRoute({ getParentRoute: () => shell, path: '/allow-list', validateSearch: allowFilters }).lazy(() =>
+      import('../slices/malware/allow-list-page.tsx').then((page) => page.lazyRoute),
     ),
     createRoute({ getParentRoute: () => shell, path: '/findings', validateSearch: findingFilters }).lazy(() =>
       import('../slices/malware/findings-page.tsx').then((page) => page.lazyRoute),

@@ -4,9 +4,12 @@ import {
   ApiOutlined,
   AuditOutlined,
   BugOutlined,
+  CheckCircleOutlined,
   CloudServerOutlined,
   ClusterOutlined,
   DashboardOutlined,
+  DatabaseOutlined,
+  FileSearchOutlined,
   GlobalOutlined,
   HddOutlined,
   HeartOutlined,
@@ -44,6 +47,9 @@ type MenuKey =
   | 'scans'
   | 'findings'
   | 'quarantine'
+  | 'cache'
+  | 'hashes'
+  | 'allowList'
   | 'alarms'
   | 'policy'
   | 'enrol'
@@ -76,6 +82,21 @@ const entries: (Entry & { group: (typeof groups)[number] })[] = [
     icon: <InboxOutlined />,
     permission: 'quarantine.read',
   },
+  {
+    group: 'protect',
+    path: '/hashes',
+    key: 'hashes',
+    icon: <FileSearchOutlined />,
+    permission: 'findings.read',
+  },
+  {
+    group: 'protect',
+    path: '/allow-list',
+    key: 'allowList',
+    icon: <CheckCircleOutlined />,
+    permission: 'findings.read',
+  },
+  { group: 'protect', path: '/cache', key: 'cache', icon: <DatabaseOutlined />, permission: 'cache.read' },
   { group: 'protect', path: '/alarms', key: 'alarms', icon: <AlertOutlined />, permission: 'alarms.read' },
   {
     group: 'inventory',
