@@ -104,7 +104,7 @@ export function createDataCentre(options: {
     return {
       id: random.uuid(),
       name: `demo-host-${number}`,
-      address: `198.18.${seed & 0xff}.${index + 1}`,
+      address: `10.18.${seed & 0xff}.${index + 1}`,
       uuid: random.uuid(),
       clusterId: clusters[index % clusters.length]?.id ?? '',
       isUp: true,
@@ -150,7 +150,7 @@ export function createDataCentre(options: {
       power: facts.kind === 'template' || random.below(8) === 0 ? 'off' : 'on',
       uuid: random.uuid(),
       macs: [macOf(seed, number)],
-      addresses: [`198.19.${(seed * 4 + (number >> 8)) & 0xff}.${number & 0xff}`],
+      addresses: [`10.19.${(seed * 4 + (number >> 8)) & 0xff}.${number & 0xff}`],
       datastore: random.pick(datastores),
       createdAt: facts.createdAt ?? Math.floor(nowMs / 1000) - random.below(300 * 86_400),
     }
