@@ -115,13 +115,15 @@ describe.skipIf(!isPossible)('real-time protection', () => {
   it('lets good programs run, and knows them from then on', async () => {
     const path = join(guarded, 'true')
     copyFileSync('/bin/true', path)
+    const before = await figures()
     for (let round = 0; round < 20; round += 1) expect(await exec(path)).toBe('ran')
     const now = await waitFor('the figures', async () => {
       const told = await figures()
-      return Number(told.fromTable) >= 19 ? told : undefined
+      return Number(told.judged) > Number(before.judged) ? told : undefined
     })
     expect(now).toMatchObject({ mode: 'exec', problem: null, timeouts: 0 })
-    expect(Number(now.judged)).toBeGreaterThan(0)
+    // A file that is run often is passed by the kernel itself, so the table need not have answered for each start.
+    expect(Number(now.judged) - Number(before.judged)).toBeLessThan(10)
     expect(Number(now.p99AnswerUs)).toBeGreaterThan(0)
   })
 
