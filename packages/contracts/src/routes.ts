@@ -7,6 +7,7 @@ import { savedFilterRoutes } from './inventory/filters.ts'
 import { platformRoutes } from './inventory/platforms.ts'
 import { protectRoutes } from './inventory/protect.ts'
 import { malwareRoutes } from './malware/api.ts'
+import { lineageRoutes } from './malware/lineage-api.ts'
 import { scheduleRoutes } from './malware/schedules-api.ts'
 import { sharingRoutes } from './malware/sharing-api.ts'
 import { slotRoutes } from './malware/slots-api.ts'
@@ -23,6 +24,7 @@ export const apiRoutes = {
   ...protectRoutes,
   ...malwareRoutes,
   ...sharingRoutes,
+  ...lineageRoutes,
   ...slotRoutes,
   ...scheduleRoutes,
   ...alarmRoutes,

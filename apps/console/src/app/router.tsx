@@ -38,6 +38,7 @@ export const assetFilters = filters(
 )
 export const topologyFilters = filters('search', 'platformId', 'clusterId', 'hostId', 'isPlaced')
 export const issueFilters = filters('state', 'kind')
+export const lineageFilters = filters('search', 'machineId', 'side', 'isExecutable')
 export const queueFilters = filters('state', 'hostId', 'scanId')
 export const runFilters = filters('scheduleId', 'state')
 export const hashFilters = filters('prefix', 'verdict', 'isStale')
@@ -95,6 +96,9 @@ const routeTree = root.addChildren([
       path: '/inventory-issues',
       validateSearch: issueFilters,
     }).lazy(() => import('../slices/inventory/issues-page.tsx').then((page) => page.lazyRoute)),
+    createRoute({ getParentRoute: () => shell, path: '/lineage', validateSearch: lineageFilters }).lazy(() =>
+      import('../slices/malware/lineage-page.tsx').then((page) => page.lazyRoute),
+    ),
     createRoute({ getParentRoute: () => shell, path: '/enrol' }).lazy(() =>
       import('../slices/fleet/enrol-page.tsx').then((page) => page.lazyRoute),
     ),

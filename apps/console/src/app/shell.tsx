@@ -3,6 +3,7 @@ import {
   ApartmentOutlined,
   ApiOutlined,
   AuditOutlined,
+  BranchesOutlined,
   BugOutlined,
   CheckCircleOutlined,
   CloudServerOutlined,
@@ -44,6 +45,7 @@ type MenuKey =
   | 'platforms'
   | 'pools'
   | 'issues'
+  | 'lineage'
   | 'scans'
   | 'findings'
   | 'quarantine'
@@ -113,6 +115,13 @@ const entries: (Entry & { group: (typeof groups)[number] })[] = [
     key: 'issues',
     icon: <IdcardOutlined />,
     permission: 'assets.read',
+  },
+  {
+    group: 'inventory',
+    path: '/lineage',
+    key: 'lineage',
+    icon: <BranchesOutlined />,
+    permission: 'machines.read',
   },
   {
     group: 'inventory',

@@ -26,6 +26,8 @@ type Props<T> = {
   /** Named for screen readers. */
   label: string
   pageSize?: number
+  /** What a row opens to under itself; it is read once the row is opened. */
+  expand?: { when: (row: T) => boolean; render: (row: T) => ReactNode }
 }
 
 /** A table over one of the API's lists, a page at a time, with the total that the filters match. */
@@ -40,6 +42,7 @@ export function CursorTable<T extends object>({
   selection,
   label,
   pageSize = 25,
+  expand,
 }: Props<T>) {
   const { t } = useTranslation()
   const filterKey = JSON.stringify([params, query])
@@ -72,6 +75,7 @@ export function CursorTable<T extends object>({
         pagination={false}
         scroll={{ x: true }}
         locale={{ emptyText: page === undefined ? ' ' : empty }}
+        {...(expand ? { expandable: { rowExpandable: expand.when, expandedRowRender: expand.render } } : {})}
         {...(selection
           ? {
               rowSelection: {

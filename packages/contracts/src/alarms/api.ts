@@ -7,6 +7,7 @@ export const alarmSeveritySchema = z.enum(['info', 'warning', 'critical'])
 export const alarmKinds = [
   'malware.found',
   'malware.held',
+  'template.infected',
   'machine.offline',
   'machine.cloned',
   'machine.degraded',

@@ -84,4 +84,25 @@ export const inventoryMigrations: Record<string, Migration> = {
       db,
     )
   },
+  '2026-11-26-lineage-views': async (db) => {
+    // Of several assets of one machine the one seen last counts, as for its placement.
+    await sql`create view platform_lineage as
+      select a.machine_id as clone_id, parent.machine_id as parent_id, coalesce(a.parent_kind, 'unknown') as kind, coalesce(a.parent_evidence, '') as evidence
+      from asset a join asset parent on parent.platform_id = a.platform_id and parent.ref = a.parent_ref
+      where a.gone_at is null and a.machine_id <> parent.machine_id and not exists (
+        select 1 from asset b where b.machine_id = a.machine_id and b.gone_at is null
+          and (b.last_seen_at > a.last_seen_at or (b.last_seen_at = a.last_seen_at and b.id < a.id)))`.execute(
+      db,
+    )
+    // Enrolment tells that two machines are copies, but calls the first to come the parent; a platform knows better.
+    await sql`create view machine_lineage as
+      select clone_id, parent_id, 'platform' as source, kind, evidence from platform_lineage
+      union all
+      select m.id, parent.id, 'enrolment', case m.lineage_evidence when 'sealed template' then 'deployed' else 'unknown' end, coalesce(m.lineage_evidence, '')
+      from machine m join machine parent on parent.id = m.lineage_parent
+      where m.id <> parent.id and not exists (select 1 from platform_lineage p where p.clone_id = m.id)
+        and not exists (select 1 from platform_lineage p where p.clone_id = parent.id and p.parent_id = m.id)`.execute(
+      db,
+    )
+  },
 }
