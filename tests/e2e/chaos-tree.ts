@@ -28,8 +28,8 @@ function somePrograms(): string[] {
     .sort()
     .map((name) => join('/usr/bin', name))
     .filter((path) => {
-      const { size, mode } = statSync(path, { throwIfNoEntry: false }) ?? { size: 0, mode: 0 }
-      return size > 8 * 1024 && size < maxFileBytes && (mode & 0o111) !== 0
+      const stat = statSync(path, { throwIfNoEntry: false })
+      return stat?.isFile() === true && stat.size > 8 * 1024 && stat.size < maxFileBytes
     })
     .slice(0, programs)
 }

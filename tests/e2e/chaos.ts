@@ -1,6 +1,6 @@
 /** Scans while programs are killed, beside a scan that nobody disturbs: both must say the same of every file. */
 import { deepStrictEqual } from 'node:assert/strict'
-import { renameSync } from 'node:fs'
+import { readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandom } from '@ringwall/platforms'
 import { growTree, maxFileBytes } from './chaos-tree.ts'
@@ -9,9 +9,13 @@ import { createSite, type Json, type Site, waitFor } from './harness.ts'
 const victims = ['agent', 'scanner', 'center'] as const
 type Victim = (typeof victims)[number]
 /** Between two kills, and until the killed one comes back. */
-const betweenKillsMs = { least: 100, spread: 2_000 }
-const awayMs = 800
+const betweenKillsMs = { least: 100, spread: 1_500 }
+const awayMs = 500
+/** At most: then a scan is left alone, or it would not get further than to its start. */
+const killsInOneScan = 8
 const patienceMs = 600_000
+/** Of all kills, in percent: these happen while bad files are taken away, not only reported. */
+const killsInQuarantine = 25
 
 export type ChaosOptions = {
   kills: number
@@ -41,23 +45,23 @@ const sleep = (durationMs: number) => new Promise((resolve) => setTimeout(resolv
 const sorted = <T>(entries: [string, T][]): Record<string, T> =>
   Object.fromEntries(entries.sort(([a], [b]) => (a < b ? -1 : 1)))
 
+async function setPolicy(site: Site, machineId: string, action: 'report' | 'quarantine'): Promise<void> {
+  const { policy } = await site.get<{ policy: Json }>('/policies/malware')
+  const { status } = await site.api('PUT', '/policies/malware', { ...policy, action, maxFileBytes })
+  deepStrictEqual(status, 200)
+  await waitFor('the policy to arrive', async () => {
+    const { machine } = await site.get<{ machine: Json }>(`/machines/${machineId}`)
+    return machine.desiredVersion === machine.appliedVersion ? true : undefined
+  })
+}
+
 /** A center, a scanner and an agent; bad files stay where they are, so that every scan finds the same. */
 async function openSite(): Promise<{ site: Site; machineId: string }> {
   const site = await createSite()
   try {
     await site.startScanner()
     const machineId = await site.startAgent()
-    const { policy } = await site.get<{ policy: Json }>('/policies/malware')
-    const { status } = await site.api('PUT', '/policies/malware', {
-      ...policy,
-      action: 'report',
-      maxFileBytes,
-    })
-    deepStrictEqual(status, 200)
-    await waitFor('the policy to arrive', async () => {
-      const { machine } = await site.get<{ machine: Json }>(`/machines/${machineId}`)
-      return machine.desiredVersion === machine.appliedVersion ? true : undefined
-    })
+    await setPolicy(site, machineId, 'report')
     return { site, machineId }
   } catch (error) {
     await site.close()
@@ -119,6 +123,7 @@ function createKiller(site: Site, seed: number) {
   }
   return {
     killsOf,
+    someKills: () => 1 + random.below(killsInOneScan),
     pause: async () => await sleep(betweenKillsMs.least + random.below(betweenKillsMs.spread)),
     killOne: async (): Promise<boolean> => {
       const [first, ...others] = victims.filter((victim) => !away.has(victim))
@@ -161,78 +166,110 @@ async function checkHistory(site: Site, machineId: string, scans: number): Promi
   return told - findings.length
 }
 
+/** One scan that nobody disturbs. */
+async function scanInPeace(files: number, seed: number) {
+  const { site, machineId } = await openSite()
+  try {
+    const tree = join(site.root, 'tree')
+    growTree(tree, files, seed)
+    const scan = await site.endOf(await site.startScan(machineId, [tree]), patienceMs)
+    const verdicts = await verdictsOf(site, scan, tree)
+    deepStrictEqual(verdicts.outcome.state, 'completed')
+    const badContents = new Set(Object.values(verdicts.findings).map(({ sha256 }) => sha256)).size
+    const contents = await waitFor('the center to learn every verdict', async () => {
+      const all = await contentsOf(site)
+      await sleep(1_000)
+      const isSettled = Object.keys(all).length === Object.keys(await contentsOf(site)).length
+      const bad = Object.values(all).filter((verdict) => verdict === 'malicious').length
+      return isSettled && bad === badContents ? all : undefined
+    })
+    return { verdicts, contents }
+  } finally {
+    await site.close()
+  }
+}
+
+/** Every bad file is in the vault, and the center knows it; nothing of it is left in its folder. */
+async function checkQuarantine(site: Site, expected: Verdicts, actual: Verdicts, tree: string) {
+  const taken = Object.entries(expected.findings).map(
+    ([path, finding]) => [path, { ...finding, state: 'quarantined' }] as [string, Json],
+  )
+  deepStrictEqual(actual.findings, sorted(taken), 'a disturbed scan says something else')
+  deepStrictEqual(actual.outcome.state, 'completed')
+  const left = readdirSync(tree, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    /(^|\/)(bad-|\.ringwall-)/.test(name),
+  )
+  deepStrictEqual(left, [], 'a bad file is still there')
+  const stored = (await site.list('/quarantine?state=stored'))
+    .map(({ path }) => String(path))
+    .filter((path) => path.startsWith(`${tree}/`))
+    .map((path) => path.slice(tree.length + 1))
+  deepStrictEqual(stored.sort(), Object.keys(expected.findings).sort(), 'the vault has something else')
+}
+
 /** Scans a tree undisturbed, and again and again while `kills` programs are killed. Throws where the two differ. */
 export async function runChaos({ kills, files, seed, say }: ChaosOptions): Promise<ChaosResult> {
   const startedAtMs = performance.now()
-  const calm = await openSite()
-  let expected: Verdicts
-  let expectedContents: Record<string, unknown>
-  try {
-    const tree = join(calm.site.root, 'tree')
-    growTree(tree, files, seed)
-    const scan = await calm.site.endOf(await calm.site.startScan(calm.machineId, [tree]), patienceMs)
-    expected = await verdictsOf(calm.site, scan, tree)
-    const contents = new Set(Object.values(expected.findings).map(({ sha256 }) => sha256)).size
-    expectedContents = await waitFor('the center to learn every verdict', async () => {
-      const all = await contentsOf(calm.site)
-      const bad = Object.values(all).filter((verdict) => verdict === 'malicious').length
-      await sleep(1_000)
-      const isSettled = Object.keys(all).length === Object.keys(await contentsOf(calm.site)).length
-      return bad === contents && isSettled ? all : undefined
-    })
-  } finally {
-    await calm.site.close()
-  }
-  deepStrictEqual(expected.outcome.state, 'completed')
+  const { verdicts: expected, contents } = await scanInPeace(files, seed)
   say?.(`undisturbed: ${JSON.stringify(expected.outcome)}, skipped ${JSON.stringify(expected.skipped)}`)
-
   const { site, machineId } = await openSite()
   const killer = createKiller(site, seed)
+  let scans = 0
+  let killed = 0
+  let tree = join(site.root, 'tree')
+
+  async function scanDisturbed(killsWanted: number): Promise<Verdicts> {
+    const scanId = await site.startScan(machineId, [tree])
+    let hasEnded = false
+    const end = site.endOf(scanId, patienceMs).finally(() => {
+      hasEnded = true
+    })
+    end.catch(() => undefined)
+    const until = Math.min(killsWanted, killed + killer.someKills())
+    while (killed < until) {
+      await killer.pause()
+      if (hasEnded) break
+      if (await killer.killOne()) killed += 1
+    }
+    await killer.everybodyBack()
+    const verdicts = await verdictsOf(site, await end, tree)
+    scans += 1
+    say?.(`scan ${scans} ended after ${killed} of ${kills} kills`)
+    return verdicts
+  }
+
   try {
-    let scans = 0
-    let killed = 0
-    let tree = join(site.root, 'tree')
     growTree(tree, files, seed)
-    while (killed < kills) {
-      await killer.everybodyBack()
+    const killsWhileReporting = Math.ceil((kills * (100 - killsInQuarantine)) / 100)
+    while (killed < killsWhileReporting) {
       if (scans > 0) await forgetVerdicts(site)
       // Another folder: the manifest vouches for none of its files.
       const next = join(site.root, `tree-${scans}`)
       renameSync(tree, next)
       tree = next
-      const scanId = await site.startScan(machineId, [tree])
-      let hasEnded = false
-      const end = site.endOf(scanId, patienceMs).finally(() => {
-        hasEnded = true
-      })
-      end.catch(() => undefined)
-      while (killed < kills) {
-        await killer.pause()
-        if (hasEnded) break
-        if (await killer.killOne()) killed += 1
-      }
-      await killer.everybodyBack()
-      const verdicts = await verdictsOf(site, await end, tree)
-      scans += 1
-      say?.(`scan ${scans} ended after ${killed} of ${kills} kills`)
+      const verdicts = await scanDisturbed(killsWhileReporting)
       deepStrictEqual(verdicts, expected, 'a disturbed scan says something else')
     }
-    await waitFor(
-      'the center to learn every verdict',
-      async () => {
-        deepStrictEqual(await contentsOf(site), expectedContents)
-        return true
-      },
-      120_000,
-    ).catch(async () => deepStrictEqual(await contentsOf(site), expectedContents, 'verdicts differ'))
-    const toldAgain = await checkHistory(site, machineId, scans)
+    await waitFor('the center to learn every verdict', async () =>
+      Object.keys(await contentsOf(site)).length === Object.keys(contents).length ? true : undefined,
+    ).catch(() => undefined)
+    deepStrictEqual(await contentsOf(site), contents, 'a content has another verdict')
+
+    await setPolicy(site, machineId, 'quarantine')
+    while (killed < kills) {
+      rmSync(tree, { recursive: true })
+      tree = join(site.root, `tree-${scans}`)
+      growTree(tree, files, seed)
+      await forgetVerdicts(site)
+      await checkQuarantine(site, expected, await scanDisturbed(kills), tree)
+    }
     return {
       scans,
       killsOf: killer.killsOf,
       files: Number(expected.outcome.filesSeen),
       findings: Object.keys(expected.findings).length,
-      contents: Object.keys(expectedContents).length,
-      toldAgain,
+      contents: Object.keys(contents).length,
+      toldAgain: await checkHistory(site, machineId, scans),
       wallSeconds: (performance.now() - startedAtMs) / 1000,
     }
   } finally {
