@@ -21,7 +21,8 @@ beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
   for (let index = 0; index < 300; index += 1)
     writeFileSync(join(folder, `page-${index}.html`), `<p>${index}</p>`)
-  writeFileSync(join(folder, 'upload.com'), eicar)
+  // Not the listed content, so that the rules have to find it.
+  writeFileSync(join(folder, 'upload.com'), Buffer.concat([eicar, Buffer.from('\n\n')]))
   browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox'] })
   page = await browser.newPage({
     ignoreHTTPSErrors: true,
@@ -109,7 +110,20 @@ describe('the console', () => {
     '/',
     '/machines',
     '/scans',
+    '/scans/queue',
+    '/scans/schedules',
+    '/scans/runs',
+    '/scans/limits',
     '/findings',
+    '/hashes',
+    '/allow-list',
+    '/cache',
+    '/topology',
+    '/assets',
+    '/pools',
+    '/inventory-issues',
+    '/lineage',
+    '/platforms',
     '/quarantine',
     '/alarms',
     '/policy',
@@ -127,7 +141,7 @@ describe('the console', () => {
     }
     await page.setViewportSize({ width: 1280, height: 800 })
     await page.waitForTimeout(300)
-    await keep({ '/': 'overview' }[path] ?? path.slice(1))
+    await keep({ '/': 'overview' }[path] ?? path.slice(1).replace('/', '-'))
     await page.getByRole('button', { name: '中文' }).click()
     await page.getByRole('button', { name: 'English' }).waitFor()
     expect(await page.getByRole('heading', { level: 1 }).textContent()).toMatch(/[\u4e00-\u9fff]/)

@@ -69,7 +69,7 @@ describe('a machine with bad files among odd ones', () => {
     const { finding } = await site.get<{ finding: Json }>(`/findings/${String(findings[0]?.id)}`)
     expect(finding).toMatchObject({
       engineFindings: expect.arrayContaining([
-        expect.objectContaining({ engine: 'signature', rule: 'eicar_test_file' }),
+        expect.objectContaining({ engine: 'hash', title: 'EICAR test file' }),
       ]),
       sameHash: { findings: 1 },
     })
