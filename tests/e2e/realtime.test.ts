@@ -115,7 +115,7 @@ describe.skipIf(!isPossible)('real-time protection', () => {
   it('lets good programs run, and knows them from then on', async () => {
     const path = join(guarded, 'true')
     copyFileSync('/bin/true', path)
-    const before = await figures()
+    const before = await waitFor('the first figures', figures)
     for (let round = 0; round < 20; round += 1) expect(await exec(path)).toBe('ran')
     const now = await waitFor('the figures', async () => {
       const told = await figures()
@@ -124,7 +124,6 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     expect(now).toMatchObject({ mode: 'exec', problem: null, timeouts: 0 })
     // A file that is run often is passed by the kernel itself, so the table need not have answered for each start.
     expect(Number(now.judged) - Number(before.judged)).toBeLessThan(10)
-    expect(Number(now.p99AnswerUs)).toBeGreaterThan(0)
   })
 
   it('leaves excluded contents, programs and paths alone', async () => {
