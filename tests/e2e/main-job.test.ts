@@ -114,6 +114,17 @@ describe('a machine with bad files among odd ones', () => {
     expect(scan.progress).toMatchObject({ skipped: { too_large: 1 } })
     const [finding] = await site.list(`/findings?scanId=${String(scan.id)}`)
     expect(finding).toMatchObject({ state: 'reported' })
+    // No list has this content: the rules found it, and say where.
+    const { finding: detail } = await site.get<{ finding: Json }>(`/findings/${String(finding?.id)}`)
+    expect(detail).toMatchObject({
+      engineFindings: [
+        expect.objectContaining({
+          engine: 'signature',
+          rule: 'eicar_test_file',
+          matches: [expect.objectContaining({ offset: 0 })],
+        }),
+      ],
+    })
     // A person decides: the file that was left is taken away now.
     expect(
       (
