@@ -116,12 +116,13 @@ function buildHelper(): boolean {
 
 /** The helper of scans. Without a compiler Node walks: slower, but with the same result. */
 function buildWalker(): boolean {
-  const source = join(root, 'packages/kernel/c/walk.c')
+  const folder = join(root, 'packages/kernel/c')
+  const sources = readdirSync(folder).filter((name) => name.endsWith('.c'))
   const warnings = ['-Wall', '-Wextra', '-Werror']
   const { status, error } = spawnSync(
     'gcc',
-    ['-std=c11', '-O2', ...warnings, '-o', join(dist, 'ringwall-walk'), source],
-    { stdio: ['ignore', 2, 2] },
+    ['-std=c11', '-O2', ...warnings, '-o', join(dist, 'ringwall-walk'), ...sources],
+    { cwd: folder, stdio: ['ignore', 2, 2] },
   )
   if (error !== undefined)
     process.stderr.write(

@@ -1,10 +1,12 @@
 /*
  * Walks directories and writes what it sees to its standard output, in the byte order of whole paths: the names of
  * one directory are sorted as if those of directories ended with a slash. The records are described in
- * src/walk-stream.ts, the orders on the standard input in src/walk.ts. It changes nothing, follows no symbolic link
- * and enters no file system that it was not told to be local.
+ * src/walk-stream.ts, the orders on the standard input in src/walk.ts. Where it is given a baseline, it tells what
+ * differs and counts the rest. It changes nothing, follows no symbolic link and enters no file system that it was
+ * not told to be local.
  */
 #define _GNU_SOURCE
+#include "baseline.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,30 +18,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KIND_FILE = 1, KIND_DIRECTORY, KIND_SKIPPED, KIND_END };
+enum { KIND_FILE = 1, KIND_DIRECTORY, KIND_SKIPPED, KIND_END, KIND_KNOWN, KIND_GONE, KIND_UNCHANGED };
 enum {
   REASON_VANISHED = 1, REASON_ACCESS_DENIED, REASON_SYMLINK, REASON_IO_ERROR, REASON_SPECIAL_FILE,
   REASON_EXCLUDED, REASON_PSEUDO_FS, REASON_REMOTE_FS, REASON_DUPLICATE_MOUNT
 };
-/* Linux takes no longer path, so nobody could open what has one. */
-enum { MAX_PATH = 4095, MAX_DEPTH = 1024, IDENTITY_BYTES = 36, HEADER_BYTES = 8, OUT_BYTES = 1 << 16 };
+enum { MAX_DEPTH = 1024, HEADER_BYTES = 8, COUNT_BYTES = 4, MOST_COUNTED = 4096, OUT_BYTES = 1 << 16 };
 
 typedef struct { char *path; size_t length; char rule; uint16_t id; } Mount;
 typedef struct { uint32_t at; uint16_t length; uint8_t type; } Entry;
+typedef struct { char *path; int is_told; } Root;
 typedef struct { char *names; size_t used, room; Entry *entries; size_t count, space; } Listing;
 
-static char **roots, **excluded;
+static Root *roots;
+static char **sorted_roots, **excluded;
 static size_t root_count, excluded_count, mount_count;
 static Mount *mounts;
 static char path[MAX_PATH + 1], before[MAX_PATH + 1];
 static size_t path_length, before_length;
 static unsigned char out[OUT_BYTES];
 static size_t out_used;
-
-static void *must(void *memory) {
-  if (memory == NULL) { fputs("walk: out of memory\n", stderr); exit(70); }
-  return memory;
-}
 
 static void flush(void) {
   for (size_t done = 0; done < out_used;) {
@@ -59,26 +57,107 @@ static uint64_t nanoseconds(struct timespec time) {
   return (uint64_t)((int64_t)time.tv_sec * 1000000000 + time.tv_nsec);
 }
 
-static void emit(int kind, int reason, uint16_t mount, const struct stat *seen) {
-  size_t shared = 0;
-  while (shared < path_length && shared < before_length && path[shared] == before[shared]) shared += 1;
-  size_t suffix = path_length - shared;
-  if (out_used + HEADER_BYTES + suffix + IDENTITY_BYTES > OUT_BYTES) flush();
+/* Files that are as their records have them, not told yet, and the mount that they are on. */
+static uint32_t unchanged;
+static uint16_t unchanged_mount;
+
+static void put_head(int kind, int reason, uint16_t mount, size_t shared, size_t suffix, size_t body) {
+  if (out_used + HEADER_BYTES + suffix + body > OUT_BYTES) flush();
   put((uint64_t)kind, 1);
   put((uint64_t)reason, 1);
   put(mount, 2);
   put(shared, 2);
   put(suffix, 2);
-  memcpy(out + out_used, path + shared, suffix);
+}
+
+static void tell_unchanged(void) {
+  if (unchanged == 0) return;
+  put_head(KIND_UNCHANGED, 0, unchanged_mount, before_length, 0, COUNT_BYTES);
+  put(unchanged, COUNT_BYTES);
+  unchanged = 0;
+}
+
+static void emit_path(int kind, int reason, uint16_t mount, const char *name, size_t length, const unsigned char *body,
+                      size_t body_bytes) {
+  tell_unchanged();
+  size_t shared = 0;
+  while (shared < length && shared < before_length && name[shared] == before[shared]) shared += 1;
+  size_t suffix = length - shared;
+  put_head(kind, reason, mount, shared, suffix, body_bytes);
+  memcpy(out + out_used, name + shared, suffix);
   out_used += suffix;
-  memcpy(before + shared, path + shared, suffix);
-  before_length = path_length;
-  if (seen == NULL) return;
-  put(seen->st_ino, 8);
-  put(nanoseconds(seen->st_ctim), 8);
-  put(nanoseconds(seen->st_mtim), 8);
-  put((uint64_t)seen->st_size, 8);
-  put(seen->st_mode, 4);
+  memcpy(before + shared, name + shared, suffix);
+  before_length = length;
+  if (body_bytes > 0) memcpy(out + out_used, body, body_bytes);
+  out_used += body_bytes;
+}
+
+static void emit(int kind, int reason, uint16_t mount) { emit_path(kind, reason, mount, path, path_length, NULL, 0); }
+
+static void count_unchanged(uint16_t mount) {
+  if (mount != unchanged_mount || unchanged == MOST_COUNTED) tell_unchanged();
+  unchanged_mount = mount;
+  unchanged += 1;
+}
+
+static void write64(unsigned char *at, uint64_t value) {
+  for (int index = 0; index < 8; index += 1) at[index] = (unsigned char)(value >> (8 * index));
+}
+
+static int compare_texts(const void *left, const void *right) {
+  return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+/* Whether a path is a root of this walk or below one. */
+static int is_in_scope(const char *name, size_t length) {
+  char prefix[MAX_PATH + 1];
+  const char *key = prefix;
+  memcpy(prefix, name, length);
+  prefix[length] = 0;
+  for (size_t end = length;; end -= 1) {
+    if (end == length || name[end] == '/') {
+      prefix[end == 0 ? 1 : end] = 0;
+      if (end == 0) prefix[0] = '/';
+      if (bsearch(&key, sorted_roots, root_count, sizeof(char *), compare_texts) != NULL) return 1;
+    }
+    if (end == 0) return 0;
+  }
+}
+
+/* Tells the records before a path, all when there is none: their files were looked for and not met. */
+static void tell_gone(Baseline *baseline, const char *until, size_t until_length) {
+  for (const Record *old; (old = baseline_peek(baseline)) != NULL; baseline_step(baseline)) {
+    if (until != NULL && compare_paths(old->path, old->length, until, until_length) >= 0) return;
+    if (is_in_scope(old->path, old->length))
+      emit_path(KIND_GONE, 0, baseline_mount(baseline), old->path, old->length, NULL, 0);
+  }
+}
+
+/* The file at `path`: by its record where it has one that still holds. */
+static void tell_file(uint16_t mount, const struct stat *seen, int is_told) {
+  unsigned char identity[IDENTITY_BYTES];
+  write64(identity, seen->st_ino);
+  write64(identity + 8, nanoseconds(seen->st_ctim));
+  write64(identity + 16, nanoseconds(seen->st_mtim));
+  write64(identity + 24, (uint64_t)seen->st_size);
+  for (int index = 0; index < 4; index += 1) identity[32 + index] = (unsigned char)(seen->st_mode >> (8 * index));
+  Baseline *baseline = baseline_of(mount);
+  int has_record = 0;
+  if (baseline != NULL) {
+    tell_gone(baseline, path, path_length);
+    const Record *old = baseline_peek(baseline);
+    if (old != NULL && compare_paths(old->path, old->length, path, path_length) == 0) {
+      Likeness likeness = baseline_compare(old, identity, is_told);
+      has_record = 1;
+      if (likeness == IS_UNCHANGED) count_unchanged(mount);
+      else if (likeness != IS_OTHER)
+        emit_path(KIND_KNOWN, likeness == IS_SAMPLED, mount, path, path_length, old->payload,
+                  IDENTITY_BYTES + baseline_rest_bytes());
+      baseline_step(baseline);
+      if (likeness != IS_OTHER) return;
+    }
+  }
+  emit_path(KIND_FILE, has_record, mount, path, path_length, identity, IDENTITY_BYTES);
 }
 
 static int reason_of(int error) {
@@ -173,17 +252,19 @@ static int open_directory(int parent, const char *name) {
   return fd < 0 && errno == EPERM ? openat(parent, name, flags) : fd;
 }
 
+/* The root that is walked now is one whose files are told in any case. */
+static int is_all_told;
 static void visit(int parent, const char *name, uint16_t mount, int depth, int is_root);
 
 static void visit_entry(int fd, const char *name, uint8_t type, uint16_t mount, int depth) {
   struct stat seen;
-  if (excluded_count > 0 && is_excluded()) emit(KIND_SKIPPED, REASON_EXCLUDED, mount, NULL);
+  if (excluded_count > 0 && is_excluded()) emit(KIND_SKIPPED, REASON_EXCLUDED, mount);
   else if (type == DT_DIR) visit(fd, name, mount, depth + 1, 0);
-  else if (type == DT_LNK) emit(KIND_SKIPPED, REASON_SYMLINK, mount, NULL);
-  else if (type != DT_REG) emit(KIND_SKIPPED, type == DT_UNKNOWN ? REASON_VANISHED : REASON_SPECIAL_FILE, mount, NULL);
-  else if (fstatat(fd, name, &seen, AT_SYMLINK_NOFOLLOW) < 0) emit(KIND_SKIPPED, reason_of(errno), mount, NULL);
-  else if (!S_ISREG(seen.st_mode)) emit(KIND_SKIPPED, REASON_VANISHED, mount, NULL);
-  else emit(KIND_FILE, 0, mount, &seen);
+  else if (type == DT_LNK) emit(KIND_SKIPPED, REASON_SYMLINK, mount);
+  else if (type != DT_REG) emit(KIND_SKIPPED, type == DT_UNKNOWN ? REASON_VANISHED : REASON_SPECIAL_FILE, mount);
+  else if (fstatat(fd, name, &seen, AT_SYMLINK_NOFOLLOW) < 0) emit(KIND_SKIPPED, reason_of(errno), mount);
+  else if (!S_ISREG(seen.st_mode)) emit(KIND_SKIPPED, REASON_VANISHED, mount);
+  else tell_file(mount, &seen, is_all_told);
 }
 
 /* The directory at `path`, which is `name` in `parent`, and everything below it. */
@@ -193,11 +274,11 @@ static void visit(int parent, const char *name, uint16_t mount, int depth, int i
     mount = here->id;
     int reason = here->rule == 'p' ? REASON_PSEUDO_FS : here->rule == 'r' ? REASON_REMOTE_FS
       : here->rule == 'd' && !is_root ? REASON_DUPLICATE_MOUNT : 0;
-    if (reason != 0) { emit(KIND_SKIPPED, reason, mount, NULL); return; }
+    if (reason != 0) { emit(KIND_SKIPPED, reason, mount); return; }
   }
   int fd = depth > MAX_DEPTH ? -1 : open_directory(parent, name);
-  if (fd < 0) { emit(KIND_SKIPPED, depth > MAX_DEPTH ? REASON_IO_ERROR : reason_of(errno), mount, NULL); return; }
-  emit(KIND_DIRECTORY, 0, mount, NULL);
+  if (fd < 0) { emit(KIND_SKIPPED, depth > MAX_DEPTH ? REASON_IO_ERROR : reason_of(errno), mount); return; }
+  emit(KIND_DIRECTORY, 0, mount);
   Listing list = { 0 };
   int error = list_directory(fd, &list);
   size_t own_length = path_length;
@@ -217,24 +298,26 @@ static void visit(int parent, const char *name, uint16_t mount, int depth, int i
     }
     path_length = own_length;
     path[path_length] = 0;
-    if (is_too_long) emit(KIND_SKIPPED, REASON_IO_ERROR, mount, NULL);
+    if (is_too_long) emit(KIND_SKIPPED, REASON_IO_ERROR, mount);
   }
-  if (error != 0) emit(KIND_SKIPPED, reason_of(error), mount, NULL);
+  if (error != 0) emit(KIND_SKIPPED, reason_of(error), mount);
   free(list.names);
   free(list.entries);
   close(fd);
 }
 
-static void visit_root(const char *root) {
+static void visit_root(Root wanted) {
+  const char *root = wanted.path;
+  is_all_told = wanted.is_told;
   path_length = strlen(root);
   if (path_length > MAX_PATH) return;
   memcpy(path, root, path_length + 1);
   struct stat seen;
   uint16_t mount = mount_around();
-  if (lstat(root, &seen) < 0) emit(KIND_SKIPPED, reason_of(errno), mount, NULL);
+  if (lstat(root, &seen) < 0) emit(KIND_SKIPPED, reason_of(errno), mount);
   else if (S_ISDIR(seen.st_mode)) visit(AT_FDCWD, root, mount, 0, 1);
-  else if (S_ISREG(seen.st_mode)) emit(KIND_FILE, 0, mount, &seen);
-  else emit(KIND_SKIPPED, S_ISLNK(seen.st_mode) ? REASON_SYMLINK : REASON_SPECIAL_FILE, mount, NULL);
+  else if (S_ISREG(seen.st_mode)) tell_file(mount, &seen, is_all_told);
+  else emit(KIND_SKIPPED, S_ISLNK(seen.st_mode) ? REASON_SYMLINK : REASON_SPECIAL_FILE, mount);
 }
 
 static void keep(char ***list, size_t *count, char *text) {
@@ -242,13 +325,31 @@ static void keep(char ***list, size_t *count, char *text) {
   (*list)[(*count)++] = text;
 }
 
-/* Orders end with a zero byte: R root, X excluded path, M rule (l, p, r or d) number : mount point. */
+static void keep_root(char *text, int is_told) {
+  roots = must(realloc(roots, (root_count + 1) * sizeof(Root)));
+  roots[root_count] = (Root){ text, is_told };
+  keep(&sorted_roots, &root_count, text);
+}
+
+/*
+ * Orders end with a zero byte: R root, S root whose files are told in any case, X excluded path, M rule (l, p, r or
+ * d) number : mount point, B number of a mount : file descriptor of a layer of its baseline, J what is settled.
+ */
 static void read_orders(void) {
   char *order = NULL;
   size_t room = 0;
   for (ssize_t length; (length = getdelim(&order, &room, 0, stdin)) > 0;) {
     char *text = must(strdup(order + 1));
-    if (order[0] == 'R') keep(&roots, &root_count, text);
+    if (order[0] == 'R' || order[0] == 'S') keep_root(text, order[0] == 'S');
+    else if (order[0] == 'J') {
+      baseline_judge_by(text);
+      free(text);
+    } else if (order[0] == 'B') {
+      char *colon = strchr(text, ':');
+      if (colon == NULL) exit(64);
+      baseline_add((uint16_t)atoi(text), atoi(colon + 1));
+      free(text);
+    }
     else if (order[0] == 'X') keep(&excluded, &excluded_count, text);
     else if (order[0] == 'M') {
       char *colon = strchr(text, ':');
@@ -268,9 +369,11 @@ int main(void) {
     setrlimit(RLIMIT_NOFILE, &files);
   }
   read_orders();
+  if (root_count > 1) qsort(sorted_roots, root_count, sizeof(char *), compare_texts);
   for (size_t index = 0; index < root_count; index += 1) visit_root(roots[index]);
+  for (size_t index = 0; index < baseline_count(); index += 1) tell_gone(baseline_at(index), NULL, 0);
   path_length = 0;
-  emit(KIND_END, 0, 0, NULL);
+  emit(KIND_END, 0, 0);
   flush();
   return 0;
 }

@@ -1,3 +1,4 @@
+export { type Baseline, createSampler, type MountBaseline, untilDamaged } from './baseline.ts'
 export { compileHelper } from './compile.ts'
 export type { FileKey } from './frames.ts'
 export {
@@ -9,6 +10,14 @@ export {
   openGuard,
 } from './guard.ts'
 export { findHelper } from './helper-path.ts'
+export {
+  isTombstone,
+  LayeredCursor,
+  noIdentity,
+  RecordCursor,
+  type Records,
+  recordHeaderBytes,
+} from './records.ts'
 export { mountPrivate } from './testing/private-mount.ts'
 export {
   type MountRule,

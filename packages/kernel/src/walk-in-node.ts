@@ -1,4 +1,5 @@
 import { closeSync, constants, lstatSync, openSync, readdirSync } from 'node:fs'
+import { createComparison } from './baseline.ts'
 import type { WalkMount, WalkOptions } from './walk.ts'
 import {
   identityOf,
@@ -44,8 +45,16 @@ function isBelow(path: Buffer, prefix: Buffer): boolean {
 }
 
 /** The same walk and stream as c/walk.c, for machines without the helper. A directory's names are in memory at once. */
-export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): AsyncGenerator<Buffer> {
+export async function* walkInNode({
+  roots,
+  excluded,
+  mounts,
+  baseline,
+  toldRoots,
+}: WalkOptions): AsyncGenerator<Buffer> {
   const encoder = new WalkWriter()
+  const comparison = baseline === undefined ? undefined : createComparison(baseline, roots, encoder)
+  let isTold = false
   const mountAt = new Map<string, { mount: WalkMount; id: number }>(
     mounts.map((mount, index) => [mount.path.toString('latin1'), { mount, id: index + 1 }]),
   )
@@ -72,8 +81,10 @@ export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): Asy
   function file(path: Buffer, mount: number): void {
     try {
       const stat = lstatSync(path, { bigint: true })
-      if (stat.isFile()) encoder.emit(walkKinds.file, path, mount, 0, identityOf(stat))
-      else skip(path, mount, 'vanished')
+      if (stat.isFile()) {
+        if (comparison === undefined) encoder.emit(walkKinds.file, path, mount, 0, identityOf(stat))
+        else comparison.tellFile(path, mount, identityOf(stat), isTold)
+      } else skip(path, mount, 'vanished')
     } catch (error) {
       skip(path, mount, walkReasonOf(error))
     }
@@ -108,6 +119,7 @@ export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): Asy
         isBelow(root, path) && path.length >= (mounts[best - 1]?.path.length ?? 0) ? index + 1 : best,
       0,
     )
+    isTold = toldRoots?.has(root.toString('latin1')) ?? false
     try {
       const kind = kindOf(lstatSync(root))
       if (kind === 'directory') yield* visit(root, around, 0, true)
@@ -117,6 +129,7 @@ export async function* walkInNode({ roots, excluded, mounts }: WalkOptions): Asy
       skip(root, around, walkReasonOf(error))
     }
   }
+  comparison?.finish()
   encoder.emit(walkKinds.end, Buffer.alloc(0), 0, 0)
   encoder.flush()
   yield* encoder.full.splice(0)

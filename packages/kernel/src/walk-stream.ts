@@ -2,10 +2,22 @@
  * What a walk says, as bytes, little-endian. Each record:
  *   0 kind u8 · 1 reason u8 · 2 mount u16 · 4 shared u16 · 6 suffix length u16 · 8 suffix
  *   then, for a file, its identity: inode u64 · ctime ns i64 · mtime ns i64 · size u64 · mode u32
+ *   for a known file the whole payload of its record, for unchanged files their number u32
+ * With a baseline (walk.ts), a file is one that its record does not vouch for (reason 1) or that has none (reason 0),
+ * a known one has not changed but is to be looked at (reason 1: picked at random; 0: its record is not settled), a
+ * gone one has a record and was not met; all others are only counted, as unchanged.
  * A path is the first `shared` bytes of the path before it, and the suffix. Paths ascend in byte order below each
  * root. The last record has kind `end`: without it the walk was cut short.
  */
-export const walkKinds = { file: 1, directory: 2, skipped: 3, end: 4 } as const
+export const walkKinds = {
+  file: 1,
+  directory: 2,
+  skipped: 3,
+  end: 4,
+  known: 5,
+  gone: 6,
+  unchanged: 7,
+} as const
 /** Reasons why something was not entered or is no file, by their number in the stream. */
 export const walkReasons = [
   '',
@@ -24,6 +36,7 @@ export type WalkReason = Exclude<(typeof walkReasons)[number], ''>
 export const walkHeaderBytes = 8
 export const maxPathBytes = 4095
 const chunkBytes = 64 * 1024
+const countBytes = 4
 
 /** Bytes of a file's identity: equal bytes mean the same inode, unchanged since. */
 export const identityBytes = 36
@@ -54,29 +67,67 @@ export class WalkWriter {
   #chunk = Buffer.allocUnsafe(chunkBytes)
   #used = 0
   #before: Buffer = Buffer.alloc(0)
+  #unchanged = 0
+  #unchangedMount = 0
   /** Chunks that are ready; take them out. */
   readonly full: Buffer[] = []
 
-  /** `path` is kept until the next record. A file's identity is at `at` of `identity`. */
-  emit(kind: number, path: Buffer, mount: number, reason: number, identity?: Buffer, at = 0): void {
+  /** `path` is kept until the next record. What follows it, such as a file's identity, is at `at` of `body`. */
+  emit(
+    kind: number,
+    path: Buffer,
+    mount: number,
+    reason: number,
+    body?: Buffer,
+    at = 0,
+    bodyBytes = identityBytes,
+  ): void {
+    this.#tellUnchanged()
     let shared = 0
     while (shared < path.length && shared < this.#before.length && path[shared] === this.#before[shared])
       shared += 1
     const suffix = path.length - shared
-    if (this.#used + walkHeaderBytes + suffix + identityBytes > chunkBytes) this.flush()
-    const head = this.#used
-    this.#chunk.writeUInt8(kind, head)
-    this.#chunk.writeUInt8(reason, head + 1)
-    this.#chunk.writeUInt16LE(mount, head + 2)
-    this.#chunk.writeUInt16LE(shared, head + 4)
-    this.#chunk.writeUInt16LE(suffix, head + 6)
-    path.copy(this.#chunk, head + walkHeaderBytes, shared)
-    this.#used += walkHeaderBytes + suffix
-    if (identity !== undefined) {
-      identity.copy(this.#chunk, this.#used, at, at + identityBytes)
-      this.#used += identityBytes
-    }
+    this.#head({ kind, reason, mount, shared, suffix }, suffix + bodyBytes)
+    this.#used += path.copy(this.#chunk, this.#used, shared)
+    if (body !== undefined) this.#used += body.copy(this.#chunk, this.#used, at, at + bodyBytes)
     this.#before = path
+  }
+
+  /** One more file of a mount that is as its record has it. */
+  countUnchanged(mount: number): void {
+    if (mount !== this.#unchangedMount) this.#tellUnchanged()
+    this.#unchangedMount = mount
+    this.#unchanged += 1
+  }
+
+  #tellUnchanged(): void {
+    const count = this.#unchanged
+    if (count === 0) return
+    this.#unchanged = 0
+    const shared = this.#before.length
+    const head = { kind: walkKinds.unchanged, reason: 0, mount: this.#unchangedMount, shared, suffix: 0 }
+    this.#head(head, countBytes)
+    this.#used = this.#chunk.writeUInt32LE(count, this.#used)
+  }
+
+  #head(
+    {
+      kind,
+      reason,
+      mount,
+      shared,
+      suffix,
+    }: { kind: number; reason: number; mount: number; shared: number; suffix: number },
+    restBytes: number,
+  ): void {
+    if (this.#used + walkHeaderBytes + restBytes > chunkBytes) this.flush()
+    const at = this.#used
+    this.#chunk.writeUInt8(kind, at)
+    this.#chunk.writeUInt8(reason, at + 1)
+    this.#chunk.writeUInt16LE(mount, at + 2)
+    this.#chunk.writeUInt16LE(shared, at + 4)
+    this.#chunk.writeUInt16LE(suffix, at + 6)
+    this.#used = at + walkHeaderBytes
   }
 
   flush(): void {
@@ -97,10 +148,22 @@ export class WalkReader {
   /** The current path is the first `pathLength` bytes. */
   readonly path: Buffer = Buffer.alloc(maxPathBytes + 1)
   pathLength = 0
-  /** Where the identity of a file lies in `bytes`. */
+  /** How many files are unchanged. */
+  count = 0
+  /** Where the identity of a file, or the payload of a known one, lies in `bytes`. */
   bytes: Buffer = Buffer.alloc(0)
   identityAt = 0
   #at = 0
+  readonly #bodyBytes: Readonly<Record<number, number>>
+
+  /** `restBytes`: of the payload of a baseline's record, behind the identity. */
+  constructor(restBytes = 0) {
+    this.#bodyBytes = {
+      [walkKinds.file]: identityBytes,
+      [walkKinds.known]: identityBytes + restBytes,
+      [walkKinds.unchanged]: countBytes,
+    }
+  }
 
   push(chunk: Buffer): void {
     this.bytes = this.#at < this.bytes.length ? Buffer.concat([this.bytes.subarray(this.#at), chunk]) : chunk
@@ -115,10 +178,10 @@ export class WalkReader {
     const kind = bytes[at] ?? 0
     const shared = bytes.readUInt16LE(at + 4)
     const suffix = bytes.readUInt16LE(at + 6)
-    if (kind < 1 || kind > 4 || shared > this.pathLength || shared + suffix > maxPathBytes)
+    if (kind < 1 || kind > walkKinds.unchanged || shared > this.pathLength || shared + suffix > maxPathBytes)
       throw new RangeError('no record of a walk')
     const bodyAt = at + walkHeaderBytes
-    const end = bodyAt + suffix + (kind === walkKinds.file ? identityBytes : 0)
+    const end = bodyAt + suffix + (this.#bodyBytes[kind] ?? 0)
     if (end > bytes.length) return false
     bytes.copy(this.path, shared, bodyAt, bodyAt + suffix)
     this.pathLength = shared + suffix
@@ -126,6 +189,7 @@ export class WalkReader {
     this.reason = bytes[at + 1] ?? 0
     this.mount = bytes.readUInt16LE(at + 2)
     this.identityAt = bodyAt + suffix
+    if (kind === walkKinds.unchanged) this.count = bytes.readUInt32LE(this.identityAt)
     this.#at = end
     return true
   }

@@ -1,18 +1,15 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { compileWalker } from './testing/compiled-walker.ts'
 import { sortRoots, type WalkMount, type WalkOptions, walkInHelper } from './walk.ts'
 import { walkInNode } from './walk-in-node.ts'
 import { identityBytes, identityOf, WalkReader, walkKinds, walkReasons } from './walk-stream.ts'
 
 const built = join(mkdtempSync(join(tmpdir(), 'walker-')), 'ringwall-walk')
-const source = join(import.meta.dirname, '../c/walk.c')
-const sanitizers = ['-g', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
-const hasHelper =
-  spawnSync('gcc', ['-std=c11', '-O1', '-Wall', '-Wextra', ...sanitizers, '-o', built, source]).status === 0
-if (!hasHelper) process.stdout.write('no gcc: the helper is not tested\n')
+const hasHelper = compileWalker(built)
 afterAll(() => rmSync(join(built, '..'), { recursive: true, force: true }))
 
 let root: string

@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Duplex } from 'node:stream'
 import { AppError } from '@ringwall/contracts'
+import { type Baseline, untilDamaged } from './baseline.ts'
 import { walkInNode } from './walk-in-node.ts'
 
 export type MountRule = 'local' | 'pseudo_fs' | 'remote_fs' | 'duplicate_mount'
@@ -14,6 +16,14 @@ export type WalkOptions = {
   /** Neither these nor what is below them is entered. */
   excluded: Buffer[]
   mounts: WalkMount[]
+  /** Where there is one, only what differs from it is told, the rest is counted; see walk-stream.ts. */
+  baseline?: Baseline
+  /** Roots, as latin1, whose settled records are picked in any case. */
+  toldRoots?: ReadonlySet<string>
+  /** Called often while records go to the helper: resting there makes it rest, too. */
+  pace?: () => void
+  /** The helper's process runs. */
+  onHelper?: (pid: number) => void
 }
 
 const ruleLetters: Record<MountRule, string> = {
@@ -32,20 +42,68 @@ export function walkerPath(): string | undefined {
   return candidates.find((path) => existsSync(path))
 }
 
-function orders({ roots, excluded, mounts }: WalkOptions): Buffer {
+/** The first file descriptor that is free in the helper. */
+const firstLayerFd = 3
+
+function orders({ roots, excluded, mounts, baseline, toldRoots }: WalkOptions): Buffer {
   const zero = Buffer.from([0])
   const order = (head: string, path: Buffer) => [Buffer.from(head), path, zero]
+  const judgement = (with_: Baseline) => {
+    const { settled, samplePermille, latestCtimeNs } = with_
+    const [mask, value] = [settled.mask.toString('hex'), settled.value.toString('hex')]
+    return order(
+      `J${settled.mask.length}:${samplePermille}:${latestCtimeNs}:${mask}:${value}`,
+      Buffer.alloc(0),
+    )
+  }
   return Buffer.concat([
     ...mounts.flatMap(({ path, rule }, index) => order(`M${ruleLetters[rule]}${index + 1}:`, path)),
+    ...(baseline === undefined ? [] : judgement(baseline)),
+    ...layersOf(baseline).flatMap(({ mount }, index) =>
+      order(`B${mount}:${firstLayerFd + index}`, Buffer.alloc(0)),
+    ),
     ...excluded.flatMap((path) => order('X', path)),
-    ...roots.flatMap((path) => order('R', path)),
+    ...roots.flatMap((path) => order(toldRoots?.has(path.toString('latin1')) ? 'S' : 'R', path)),
   ])
 }
 
+const layersOf = (baseline: Baseline | undefined) =>
+  (baseline?.of ?? []).flatMap((of) =>
+    of.layers.map((blocks) => ({ mount: of.mount, blocks: untilDamaged(blocks, of.onDamaged) })),
+  )
+
+/** Hands the records of a layer to the helper as fast as it takes them. */
+async function feed(stream: Duplex, blocks: Iterable<Buffer>, pace: () => void): Promise<void> {
+  let isClosed = false
+  let wake: () => void = () => undefined
+  // Nothing comes back; without a reader its end would not be seen.
+  stream.resume()
+  stream.on('drain', () => wake())
+  stream.on('error', () => undefined)
+  stream.on('close', () => {
+    isClosed = true
+    wake()
+  })
+  for (const block of blocks) {
+    if (isClosed) return
+    if (!stream.write(Buffer.from(block)))
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    pace()
+  }
+  stream.end()
+}
+
 export async function* walkInHelper(file: string, options: WalkOptions): AsyncGenerator<Buffer> {
-  const child = spawn(file, [], { stdio: ['pipe', 'pipe', 'pipe'] })
+  const { baseline, pace = () => undefined, onHelper } = options
+  const layers = layersOf(baseline)
+  const child = spawn(file, [], { stdio: ['pipe', 'pipe', 'pipe', ...layers.map(() => 'pipe' as const)] })
+  const [input, output, errors] = [child.stdin, child.stdout, child.stderr]
+  if (input === null || output === null || errors === null)
+    throw new AppError('command_failed', { command: 'ringwall-walk', reason: 'no pipes' })
   let complaint = ''
-  child.stderr.on('data', (chunk: Buffer) => {
+  errors.on('data', (chunk: Buffer) => {
     complaint = `${complaint}${chunk}`.slice(-300)
   })
   const ended = new Promise<string | undefined>((resolve) => {
@@ -54,10 +112,13 @@ export async function* walkInHelper(file: string, options: WalkOptions): AsyncGe
       resolve(code === 0 ? undefined : `${complaint.trim()} (${signal ?? code})`),
     )
   })
-  child.stdin.on('error', () => undefined)
-  child.stdin.end(orders(options))
+  if (child.pid !== undefined) onHelper?.(child.pid)
+  input.on('error', () => undefined)
+  input.end(orders(options))
+  for (const [index, { blocks }] of layers.entries())
+    void feed(child.stdio[firstLayerFd + index] as Duplex, blocks, pace)
   try {
-    for await (const chunk of child.stdout) yield chunk as Buffer
+    for await (const chunk of output) yield chunk as Buffer
     const reason = await ended
     if (reason !== undefined) throw new AppError('command_failed', { command: 'ringwall-walk', reason })
   } finally {

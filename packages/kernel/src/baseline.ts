@@ -1,0 +1,131 @@
+import { randomFillSync } from 'node:crypto'
+import { LayeredCursor, RecordCursor, type Records } from './records.ts'
+import { identityBytes, identityOffsets, type WalkWriter, walkKinds } from './walk-stream.ts'
+
+/** What a scan before saw of one mount. */
+export type MountBaseline = {
+  /** `mount` of the records of the walk. */
+  mount: number
+  /**
+   * Records (records.ts) in blocks, each good until the next is taken. Of one path the layer that comes first is
+   * believed. One that throws ends there.
+   */
+  layers: Iterable<Buffer>[]
+  onDamaged: (error: unknown) => void
+}
+
+/** Which of the records need no second look while their files are as they were. */
+export type Baseline = {
+  of: MountBaseline[]
+  /** Settled is a record whose bytes behind the identity are `value` under `mask`; both of the same length. */
+  settled: { mask: Buffer; value: Buffer }
+  /** Of a thousand settled records, how many are picked to be looked at all the same. */
+  samplePermille: number
+  /** Times of change later than this are of a clock that was set back since: such a file counts as changed. */
+  latestCtimeNs: bigint
+}
+
+/** Blocks up to where they are damaged. */
+export function* untilDamaged(
+  blocks: Iterable<Buffer>,
+  onDamaged: (error: unknown) => void,
+): Generator<Buffer> {
+  try {
+    yield* blocks
+  } catch (error) {
+    onDamaged(error)
+  }
+}
+
+/** Says yes with a chance of `permille` in a thousand; nobody can foresee when. */
+export function createSampler(permille: number): () => boolean {
+  const pool = new Uint32Array(1024)
+  let next = pool.length
+  const limit = (permille / 1000) * 2 ** 32
+  return () => {
+    if (permille <= 0) return false
+    if (next === pool.length) {
+      randomFillSync(pool)
+      next = 0
+    }
+    const value = pool[next] ?? 0
+    next += 1
+    return value < limit
+  }
+}
+
+/** Does what c/baseline.c does for the walker without a helper: compares a walk with what a scan before saw. */
+export function createComparison(
+  { of, settled, samplePermille, latestCtimeNs }: Baseline,
+  roots: Buffer[],
+  writer: WalkWriter,
+) {
+  const { mask, value } = settled
+  const isSampled = createSampler(samplePermille)
+  const payloadBytes = identityBytes + mask.length
+  const rootKeys = new Set(roots.map((root) => root.toString('latin1')))
+  const cursors = new Map(
+    of.map((baseline) => {
+      const layers = baseline.layers.map(
+        (blocks) => new RecordCursor(untilDamaged(blocks, baseline.onDamaged), payloadBytes),
+      )
+      const old: { records: Records; hasRecord: boolean } = {
+        records: new LayeredCursor(layers),
+        hasRecord: false,
+      }
+      old.hasRecord = old.records.next()
+      return [baseline.mount, old] as const
+    }),
+  )
+
+  function isInScope(path: Buffer): boolean {
+    if (rootKeys.has('/')) return true
+    for (let text = path.toString('latin1'); text !== ''; text = text.slice(0, text.lastIndexOf('/')))
+      if (rootKeys.has(text)) return true
+    return false
+  }
+
+  const isSettled = ({ bytes, payloadAt }: Records) =>
+    mask.every((bits, index) => ((bytes[payloadAt + identityBytes + index] ?? 0) & bits) === value[index])
+
+  function tellGone(mount: number, until: Buffer | undefined): void {
+    const old = cursors.get(mount)
+    if (old === undefined) return
+    const { records } = old
+    for (; old.hasRecord; old.hasRecord = records.next()) {
+      if (until !== undefined && records.path.compare(until, 0, until.length, 0, records.pathLength) >= 0)
+        return
+      const path = Buffer.from(records.path.subarray(0, records.pathLength))
+      if (isInScope(path)) writer.emit(walkKinds.gone, path, mount, 0)
+    }
+  }
+
+  return {
+    /** Tells a file by its record, if there is one that still holds. */
+    tellFile: (path: Buffer, mount: number, identity: Buffer, isTold: boolean): void => {
+      tellGone(mount, path)
+      const old = cursors.get(mount)
+      const hasRecord =
+        old?.hasRecord === true && path.equals(old.records.path.subarray(0, old.records.pathLength))
+      if (!hasRecord || old === undefined) {
+        writer.emit(walkKinds.file, path, mount, 0, identity)
+        return
+      }
+      const { records } = old
+      const { bytes, payloadAt } = records
+      const isSame =
+        identity.compare(bytes, payloadAt, payloadAt + identityBytes) === 0 &&
+        identity.readBigInt64LE(identityOffsets.ctimeNs) <= latestCtimeNs
+      if (!isSame) writer.emit(walkKinds.file, path, mount, 1, identity)
+      else if (!isSettled(records))
+        writer.emit(walkKinds.known, path, mount, 0, bytes, payloadAt, payloadBytes)
+      else if (isTold || isSampled())
+        writer.emit(walkKinds.known, path, mount, 1, bytes, payloadAt, payloadBytes)
+      else writer.countUnchanged(mount)
+      old.hasRecord = records.next()
+    },
+    finish: () => {
+      for (const { mount } of of) tellGone(mount, undefined)
+    },
+  }
+}
