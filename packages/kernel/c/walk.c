@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { KIND_FILE = 1, KIND_DIRECTORY, KIND_SKIPPED, KIND_END, KIND_KNOWN, KIND_GONE, KIND_UNCHANGED };
@@ -23,7 +24,7 @@ enum {
   REASON_VANISHED = 1, REASON_ACCESS_DENIED, REASON_SYMLINK, REASON_IO_ERROR, REASON_SPECIAL_FILE,
   REASON_EXCLUDED, REASON_PSEUDO_FS, REASON_REMOTE_FS, REASON_DUPLICATE_MOUNT
 };
-enum { MAX_DEPTH = 1024, HEADER_BYTES = 8, COUNT_BYTES = 4, MOST_COUNTED = 4096, OUT_BYTES = 1 << 16 };
+enum { MAX_DEPTH = 1024, HEADER_BYTES = 8, COUNT_BYTES = 4, MOST_COUNTED = 4096, OUT_BYTES = 1 << 16, FLUSH_MS = 20 };
 
 typedef struct { char *path; size_t length; char rule; uint16_t id; } Mount;
 typedef struct { uint32_t at; uint16_t length; uint8_t type; } Entry;
@@ -47,6 +48,21 @@ static void flush(void) {
     done += (size_t)count;
   }
   out_used = 0;
+}
+
+static int64_t milliseconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What was seen goes on its way soon, also where there is little to tell: it may have to be judged. */
+static void flush_if_old(void) {
+  static int64_t flushed_at;
+  int64_t now = milliseconds();
+  if (now - flushed_at < FLUSH_MS) return;
+  flushed_at = now;
+  flush();
 }
 
 static void put(uint64_t value, int bytes) {
@@ -279,6 +295,7 @@ static void visit(int parent, const char *name, uint16_t mount, int depth, int i
   int fd = depth > MAX_DEPTH ? -1 : open_directory(parent, name);
   if (fd < 0) { emit(KIND_SKIPPED, depth > MAX_DEPTH ? REASON_IO_ERROR : reason_of(errno), mount); return; }
   emit(KIND_DIRECTORY, 0, mount);
+  flush_if_old();
   Listing list = { 0 };
   int error = list_directory(fd, &list);
   size_t own_length = path_length;
