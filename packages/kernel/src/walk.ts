@@ -44,6 +44,7 @@ export function walkerPath(): string | undefined {
 
 /** The first file descriptor that is free in the helper. */
 const firstLayerFd = 3
+const feedBytes = 64 * 1024
 
 function orders({ roots, excluded, mounts, baseline, toldRoots }: WalkOptions): Buffer {
   const zero = Buffer.from([0])
@@ -72,27 +73,28 @@ const layersOf = (baseline: Baseline | undefined) =>
     of.layers.map((blocks) => ({ mount: of.mount, blocks: untilDamaged(blocks, of.onDamaged) })),
   )
 
-/** Hands the records of a layer to the helper as fast as it takes them. */
+/** Hands the records of a layer to the helper as fast as it takes them, through one buffer. */
 async function feed(stream: Duplex, blocks: Iterable<Buffer>, pace: () => void): Promise<void> {
-  let isClosed = false
-  let wake: () => void = () => undefined
+  const buffer = Buffer.allocUnsafe(feedBytes)
+  let used = 0
   // Nothing comes back; without a reader its end would not be seen.
   stream.resume()
-  stream.on('drain', () => wake())
   stream.on('error', () => undefined)
-  stream.on('close', () => {
-    isClosed = true
-    wake()
-  })
-  for (const block of blocks) {
-    if (isClosed) return
-    if (!stream.write(Buffer.from(block)))
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
+  const write = (bytes: Buffer) =>
+    new Promise<boolean>((resolve) => stream.write(bytes, (error) => resolve(error == null)))
+  const drain = async () => {
+    const isTaken = await write(buffer.subarray(0, used))
+    used = 0
     pace()
+    return isTaken
   }
-  stream.end()
+  for (const block of blocks) {
+    if (used + block.length > feedBytes && !(await drain())) return
+    if (block.length > feedBytes) {
+      if (!(await write(Buffer.from(block)))) return
+    } else used += block.copy(buffer, used)
+  }
+  if (await drain()) stream.end()
 }
 
 export async function* walkInHelper(file: string, options: WalkOptions): AsyncGenerator<Buffer> {
