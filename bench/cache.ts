@@ -22,7 +22,7 @@ import { type Holding, packHoldings } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { slices } from '../apps/center/src/app/slices.ts'
 import { createHolders, findHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
-import { encodeLogRecord, recordBytes } from '../apps/scanner/src/cache/verdict-log.ts'
+import { encodeLogRecord, recordBytes } from '../apps/scanner/src/cache/log-record.ts'
 import { createSite, type Json, waitFor } from '../tests/e2e/harness.ts'
 import { writeSection } from './section.ts'
 

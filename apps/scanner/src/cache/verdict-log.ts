@@ -1,67 +1,139 @@
-/**
- * Records of the verdict log, 64 bytes each, little-endian:
- *   0 sha256 (32) · 32 verdict code u8 · 33 flags u8 · 34 version number u16 · 36 size u48 · 42 judged at, ms u48
- *   48 zero (12) · 60 CRC32C of the first 60 bytes u32
- */
-import { crc32c, crc32cOf } from '@ringwall/runtime'
+import {
+  closeSync,
+  fdatasync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  read,
+  readSync,
+  renameSync,
+  rmSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
+import { syncDirectory } from '@ringwall/runtime'
+import { decodeLogRecord, encodeLogRecord, type LogRecord, recordBytes } from './log-record.ts'
+import { appendFully } from './verdict-details.ts'
 
-export const recordBytes = 64
+const readAsync = promisify(read)
+const syncAsync = promisify(fdatasync)
+const chunkBytes = 64 * 1024 * recordBytes
 
-/** Instead of a verdict: the hash is to be forgotten. */
-export const forgottenCode = 255
-/** The verdict came from another scanner: it is not told to the center. */
-export const foreignFlag = 1
-
-export type LogRecord = {
-  sha256: Buffer
-  code: number
-  flags: number
-  version: number
-  sizeBytes: number
-  judgedAtMs: number
+/** The records of a copy in the making, and how many of those before the mark it has. */
+export type LogCopy = {
+  /** Copies the records before `end`, which are there already. */
+  upTo: (end: number) => Promise<void>
+  /** The mark in the copy: what was before it is before it. */
+  mark: () => number
+  /** Puts the copy in the place of the log. `beforeRename` runs when the copy is durable. */
+  replace: (beforeRename: () => void) => Promise<void>
+  discard: () => void
 }
 
-export function encodeLogRecord(record: LogRecord): Buffer {
-  const { sha256, code, flags, version, sizeBytes, judgedAtMs } = record
-  const bytes = Buffer.alloc(recordBytes)
-  sha256.copy(bytes)
-  bytes.writeUInt8(code, 32)
-  bytes.writeUInt8(flags, 33)
-  bytes.writeUInt16LE(version, 34)
-  bytes.writeUIntLE(sizeBytes, 36, 6)
-  bytes.writeUIntLE(judgedAtMs, 42, 6)
-  bytes.writeUInt32LE(crc32c(bytes.subarray(0, 60)), 60)
-  return bytes
-}
+/** The file of all verdicts, in the order in which they were made. It is the truth; everything else follows from it. */
+export class VerdictLog {
+  readonly #path: string
+  #file: number
+  #records = 0
 
-/** The record at `offset`; undefined when it is torn or damaged. */
-export function decodeLogRecord(bytes: Buffer, offset: number): LogRecord | undefined {
-  if (offset + recordBytes > bytes.length) return undefined
-  if (crc32c(bytes.subarray(offset, offset + 60)) !== bytes.readUInt32LE(offset + 60)) return undefined
-  return {
-    sha256: bytes.subarray(offset, offset + 32),
-    code: bytes.readUInt8(offset + 32),
-    flags: bytes.readUInt8(offset + 33),
-    version: bytes.readUInt16LE(offset + 34),
-    sizeBytes: bytes.readUIntLE(offset + 36, 6),
-    judgedAtMs: bytes.readUIntLE(offset + 42, 6),
+  /** `replay` must be called once before anything else. */
+  constructor(dir: string) {
+    this.#path = join(dir, 'verdicts.log')
+    rmSync(`${this.#path}.new`, { force: true })
+    this.#file = openSync(this.#path, 'a+', 0o600)
+    this.#records = Math.floor(fstatSync(this.#file).size / recordBytes)
   }
-}
 
-/**
- * Visits the whole records of a chunk that are not damaged, without an object for each: a scanner starts with
- * millions of them. `at` is where the hash stands in the chunk.
- */
-export function visitLogRecords(
-  chunk: Buffer,
-  end: number,
-  visit: (at: number, code: number, version: number, sizeBytes: number, judgedAtMs: number) => void,
-): void {
-  const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  for (let at = 0; at + recordBytes <= end; at += recordBytes) {
-    if (crc32cOf(view, at, at + 60) !== view.getUint32(at + 60, true)) continue
-    const sizeBytes = view.getUint32(at + 36, true) + view.getUint16(at + 40, true) * 2 ** 32
-    const judgedAtMs = view.getUint32(at + 42, true) + view.getUint16(at + 46, true) * 2 ** 32
-    visit(at, view.getUint8(at + 32), view.getUint16(at + 34, true), sizeBytes, judgedAtMs)
+  get records(): number {
+    return this.#records
+  }
+
+  /** Reads everything from record `from` on, in chunks, and cuts off a record that is not whole. */
+  replay(from: number, visit: (chunk: Buffer) => void): void {
+    const chunk = Buffer.allocUnsafeSlow(chunkBytes)
+    let next = from
+    for (;;) {
+      const count = readSync(this.#file, chunk, 0, chunk.length, next * recordBytes)
+      const whole = count - (count % recordBytes)
+      visit(chunk.subarray(0, whole))
+      next += whole / recordBytes
+      if (count < chunk.length) break
+    }
+    this.#records = next
+    ftruncateSync(this.#file, next * recordBytes)
+  }
+
+  /** The bytes of up to `count` records from `from` on. */
+  read(from: number, count: number): Buffer {
+    const bytes = Buffer.alloc(Math.max(0, Math.min(count, this.#records - from)) * recordBytes)
+    return bytes.subarray(0, readSync(this.#file, bytes, 0, bytes.length, from * recordBytes))
+  }
+
+  /** Durable when it resolves; a failed write leaves no trace. `written` runs before anybody else sees the records. */
+  async append(records: LogRecord[], written: () => void): Promise<void> {
+    try {
+      await appendFully(this.#file, Buffer.concat(records.map(encodeLogRecord)))
+      await syncAsync(this.#file)
+    } catch (error) {
+      ftruncateSync(this.#file, this.#records * recordBytes)
+      throw error
+    }
+    written()
+    this.#records += records.length
+  }
+
+  /** Begins a copy with the records that `isWanted`; the log is in use meanwhile. `mark` may move forward. */
+  copy(isWanted: (record: LogRecord) => boolean, mark: () => number): LogCopy {
+    const path = `${this.#path}.new`
+    const file = openSync(path, 'w', 0o600)
+    const chunk = Buffer.allocUnsafeSlow(chunkBytes)
+    let copied = 0
+    let kept = 0
+    let keptBeforeMark = 0
+    let isOpen = true
+    const close = () => {
+      if (isOpen) closeSync(file)
+      isOpen = false
+    }
+    const upTo = async (end: number) => {
+      while (copied < end) {
+        const wanted = Math.min(chunk.length, (end - copied) * recordBytes)
+        const { bytesRead } = await readAsync(this.#file, chunk, 0, wanted, copied * recordBytes)
+        if (bytesRead < recordBytes) break
+        const parts: Buffer[] = []
+        for (let at = 0; at + recordBytes <= bytesRead; at += recordBytes) {
+          const record = decodeLogRecord(chunk, at)
+          if (record !== undefined && isWanted(record)) {
+            parts.push(chunk.subarray(at, at + recordBytes))
+            kept += 1
+          }
+          copied += 1
+          if (copied === mark()) keptBeforeMark = kept
+        }
+        await appendFully(file, Buffer.concat(parts))
+      }
+    }
+    return {
+      upTo,
+      mark: () => keptBeforeMark,
+      replace: async (beforeRename) => {
+        await syncAsync(file)
+        beforeRename()
+        renameSync(path, this.#path)
+        syncDirectory(dirname(this.#path))
+        closeSync(this.#file)
+        close()
+        this.#file = openSync(this.#path, 'a+', 0o600)
+        this.#records = kept
+      },
+      discard: () => {
+        close()
+        rmSync(path, { force: true })
+      },
+    }
+  }
+
+  close(): void {
+    closeSync(this.#file)
   }
 }

@@ -1,18 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  fdatasync,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  read,
-  readSync,
-  renameSync,
-  rmSync,
-} from 'node:fs'
+import { statfsSync } from 'node:fs'
 import { join } from 'node:path'
 import { setImmediate as others } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import {
   AppError,
   type CacheFlush,
@@ -20,54 +8,32 @@ import {
   type LookupCode,
   lookupCodes,
   type Verdict,
-  type VerdictClass,
 } from '@ringwall/contracts'
 import { type HashSet, hashFinding } from '@ringwall/engines'
-import {
-  isDiskFullError,
-  makePrivateDirectory,
-  readJsonFile,
-  syncDirectory,
-  writeJsonFile,
-} from '@ringwall/runtime'
-import { z } from 'zod'
+import { isDiskFullError, makePrivateDirectory } from '@ringwall/runtime'
 import { evictOldest, surveyTable } from './aging.ts'
 import { type ContentVersions, openContentVersions, standings } from './content-versions.ts'
-import { appendFully, hasDetails, VerdictDetails } from './verdict-details.ts'
-import {
-  decodeLogRecord,
-  encodeLogRecord,
-  foreignFlag,
-  forgottenCode,
-  type LogRecord,
-  recordBytes,
-  visitLogRecords,
-} from './verdict-log.ts'
-import { VerdictTable } from './verdict-table.ts'
+import { wordsOf } from './hash-words.ts'
+import { foreignFlag, forgottenCode, type LogRecord, recordBytes } from './log-record.ts'
+import { Outbox, type Unsent, type UnsentLimits } from './outbox.ts'
+import { applyRecord, classOf, loadTable, markOf } from './table-loading.ts'
+import { removeSnapshot, writeSnapshot } from './table-snapshot.ts'
+import { createGroupCommit, createTurns } from './turns.ts'
+import { hasDetails, VerdictDetails } from './verdict-details.ts'
+import { VerdictLog } from './verdict-log.ts'
+import type { VerdictTable } from './verdict-table.ts'
 
-const readAsync = promisify(read)
-const syncAsync = promisify(fdatasync)
-const readChunkBytes = 64 * 1024 * recordBytes
 /** When there are too many, this share of the oldest goes at once. */
 const evictedShare = 0.1
 /** The log is written anew when more than half of it is of no use, and enough for it to matter. */
 const minGarbageRecords = 100_000
+/** A snapshot is written when the log behind the last one would hold up a start: some seconds of replay at most. */
+const replayedShare = 1 / 8
+const minReplayedRecords = 250_000
+/** A snapshot leaves as much room again to verdicts: they matter, it only makes starts fast. */
+const snapshotRoom = 2
 
-const classOf: Record<number, VerdictClass> = {
-  [lookupCodes.clean]: 'clean',
-  [lookupCodes.suspicious]: 'suspicious',
-  [lookupCodes.malicious]: 'malicious',
-  [lookupCodes.partial]: 'partial',
-}
-const sentSchema = z.object({ records: z.number().int().nonnegative() })
-
-type Write = {
-  record: LogRecord
-  detail: Verdict | undefined
-  resolve: () => void
-  reject: (error: unknown) => void
-}
-export type Unsent = { generation: string; next: number; records: LogRecord[]; details: Verdict[] }
+type Write = { record: LogRecord; detail: Verdict | undefined }
 export type StoreFigures = { staleEntries: number; ages: number[] }
 
 /**
@@ -77,39 +43,40 @@ export type StoreFigures = { staleEntries: number; ages: number[] }
  * Under another content a clean verdict stays in use: as it is when only SHA-256 lists changed (the new lists are
  * asked at once), as stale when rules or engines did. Anything else is judged anew when it is next seen.
  *
- * The log is also the outbox: what of it the center has committed is marked by a record number.
+ * The log is also the outbox to the center. A snapshot of the table beside it makes starts fast.
  */
 export class VerdictStore {
-  readonly #table: VerdictTable
-  readonly #details: VerdictDetails
   readonly #dir: string
+  readonly #snapshotPath: string
   readonly #maxEntries: number
   readonly #versions: ContentVersions
-  #log: number
-  #logRecords = 0
-  #sentRecords: number
-  /** Changes when record numbers do. */
-  #generation: string = randomUUID()
+  readonly #log: VerdictLog
+  readonly #table: VerdictTable
+  readonly #details: VerdictDetails
+  readonly #outbox: Outbox
+  readonly #inTurn = createTurns()
+  /** Of what drops entries, writes the log anew, or takes a snapshot: one must not see another half done. */
+  readonly #tidyInTurn = createTurns()
+  readonly #write = createGroupCommit<Write>(async (batch) => {
+    await this.#inTurn(async () => await this.#commit(batch)).catch((error) => this.#fail(error))
+  })
+  #snapshotRecords: number
   #hashes: HashSet | undefined
-  #queue: Write[] = []
-  #turn: Promise<void> = Promise.resolve()
-  #isFlushing = false
   #figures: StoreFigures = { staleEntries: 0, ages: [0, 0, 0, 0, 0] }
 
   private constructor(dir: string, maxEntries: number) {
     this.#dir = dir
     this.#maxEntries = maxEntries
     makePrivateDirectory(dir)
-    rmSync(this.#path('verdicts.log.new'), { force: true })
+    this.#snapshotPath = join(dir, 'table.snapshot')
     this.#versions = openContentVersions(dir)
-    this.#log = openSync(this.#path('verdicts.log'), 'a+', 0o600)
-    this.#table = new VerdictTable(fstatSync(this.#log).size / recordBytes)
-    this.#readLog()
-    this.#details = new VerdictDetails(this.#path('findings.log'))
-    this.#sentRecords = Math.min(
-      readJsonFile(this.#path('sent.json'), sentSchema)?.records ?? 0,
-      this.#logRecords,
-    )
+    this.#log = new VerdictLog(dir)
+    const { table, snapshotRecords } = loadTable(this.#log, this.#snapshotPath)
+    this.#table = table
+    this.#snapshotRecords = snapshotRecords
+    this.#details = new VerdictDetails(join(dir, 'findings.log'))
+    const isCurrent = (record: LogRecord) => this.#isCurrent(record)
+    this.#outbox = new Outbox(dir, { log: this.#log, details: this.#details, isCurrent })
   }
 
   static open(dir: string, options: { maxEntries?: number } = {}): VerdictStore {
@@ -125,8 +92,8 @@ export class VerdictStore {
       ...this.#figures,
       entries: this.#table.size,
       residentBytes: this.#table.residentBytes,
-      logBytes: this.#logRecords * recordBytes,
-      unsent: this.#logRecords - this.#sentRecords,
+      logBytes: this.#log.records * recordBytes,
+      unsent: this.#log.records - this.#outbox.sentRecords,
     }
   }
 
@@ -140,7 +107,7 @@ export class VerdictStore {
     else this.#versions.use(version, parts)
     const turned: Promise<void>[] = []
     for (const sha256 of hashes?.hashes() ?? []) {
-      const code = this.#table.peek(sha256) & 255
+      const code = this.#table.peek(wordsOf(sha256)) & 255
       const verdict =
         code === lookupCodes.clean || code === lookupCodes.partial ? this.#listed(sha256, 0) : undefined
       if (verdict !== undefined) turned.push(this.put(verdict))
@@ -153,21 +120,25 @@ export class VerdictStore {
    * `isFresh` a stale verdict must be, too.
    */
   lookup(source: Buffer, at = 0, isFresh = false): LookupCode | undefined {
-    const found = this.#table.peek(source, at)
-    if (found === 0) return this.#askLists(source, at)
-    const code = found & 255
-    const version = found >>> 8
-    if (version === this.#versions.current()) return code as LookupCode
-    const worth = this.#versions.worth(version)
-    if (code === lookupCodes.clean && worth >= (isFresh ? standings.current : standings.stale))
-      return lookupCodes.clean
-    if (code === lookupCodes.partial && worth === standings.current) return lookupCodes.partial
-    return this.#askLists(source, at)
+    return this.#codeOf(this.#table.peek(wordsOf(source, at)), isFresh) ?? this.#askLists(source, at)
+  }
+
+  /** `lookup` for all hashes of `source`: fills in `codes`, and answers the places of what must be judged. */
+  lookupAll(source: Buffer, codes: Uint8Array, isFresh = false): number[] {
+    const strangers: number[] = []
+    const found = new Int32Array(codes.length)
+    this.#table.peekAll(wordsOf(source, 0, codes.length), found)
+    for (let place = 0; place < codes.length; place += 1) {
+      const code = this.#codeOf(found[place] ?? 0, isFresh) ?? this.#askLists(source, place * 32)
+      if (code === undefined) strangers.push(place)
+      else codes[place] = code
+    }
+    return strangers
   }
 
   /** The verdict of a hash with its findings. */
   verdict(sha256: Buffer): Verdict | undefined {
-    const entry = this.#table.get(sha256)
+    const entry = this.#table.get(wordsOf(sha256))
     const verdict = classOf[entry?.code ?? 0]
     if (entry === undefined || verdict === undefined) return undefined
     const hex = sha256.toString('hex')
@@ -193,7 +164,7 @@ export class VerdictStore {
       sizeBytes: verdict.sizeBytes,
       judgedAtMs: Date.parse(verdict.judgedAt),
     }
-    await this.#write(record, verdict)
+    await this.#write({ record, detail: hasDetails(verdict) ? verdict : undefined })
   }
 
   /** Keeps what another scanner judged, unless what is known here is newer. Answers how many were taken. */
@@ -205,49 +176,30 @@ export class VerdictStore {
     const numbers = versions.map((version) => this.#versions.numberOf(version))
     const detailOf = new Map(details.map((detail) => [detail.sha256, detail]))
     const taken = records.filter(({ sha256, code, version, judgedAtMs }) => {
-      const known = this.#table.get(sha256)?.judgedAtSeconds ?? -1
+      const known = this.#table.get(wordsOf(sha256))?.judgedAtSeconds ?? -1
       return classOf[code] !== undefined && numbers[version] !== undefined && judgedAtMs >= known * 1000
     })
     await Promise.all(
       taken.map(async (record) => {
         const own = { ...record, flags: foreignFlag, version: numbers[record.version] ?? 0 }
-        await this.#write(own, detailOf.get(record.sha256.toString('hex')))
+        const detail = detailOf.get(record.sha256.toString('hex'))
+        await this.#write({
+          record: own,
+          detail: detail !== undefined && hasDetails(detail) ? detail : undefined,
+        })
       }),
     )
     return taken.length
   }
 
   /** What the center has not committed yet, from the oldest on; undefined when there is nothing. */
-  unsent(limits: { maxRecords: number; maxDetails: number; maxDetailChars: number }): Unsent | undefined {
-    const records: LogRecord[] = []
-    const details: Verdict[] = []
-    let chars = 0
-    let next = this.#sentRecords
-    const chunk = Buffer.allocUnsafe(limits.maxRecords * recordBytes)
-    const count = readSync(this.#log, chunk, 0, chunk.length, next * recordBytes)
-    for (let at = 0; at + recordBytes <= count && next < this.#logRecords; at += recordBytes) {
-      const record = decodeLogRecord(chunk, at)
-      if (record !== undefined && (record.flags & foreignFlag) === 0 && this.#isCurrent(record)) {
-        const detail = this.#details.get(record.sha256.toString('hex'))
-        if (detail !== undefined && lookupCodes[detail.verdict] === record.code) {
-          chars += JSON.stringify(detail).length
-          if (details.length > 0 && (details.length >= limits.maxDetails || chars > limits.maxDetailChars))
-            break
-          details.push(detail)
-        }
-        records.push(record)
-      }
-      next += 1
-    }
-    if (next === this.#sentRecords) return undefined
-    return { generation: this.#generation, next, records, details }
+  unsent(limits: UnsentLimits): Unsent | undefined {
+    return this.#outbox.unsent(limits)
   }
 
   /** The center committed everything before record `next`. */
   acknowledge(generation: string, next: number): void {
-    if (generation !== this.#generation || next <= this.#sentRecords) return
-    this.#sentRecords = next
-    writeJsonFile(this.#path('sent.json'), { records: next })
+    this.#outbox.acknowledge(generation, next)
   }
 
   versionAt(number: number): ContentVersion {
@@ -258,97 +210,115 @@ export class VerdictStore {
   async forget(what: CacheFlush['what']): Promise<void> {
     if (what.kind === 'hash') {
       const sha256 = Buffer.from(what.sha256, 'hex')
-      const empty = { flags: foreignFlag, version: 0, sizeBytes: 0, judgedAtMs: 0 }
-      if (this.#table.peek(sha256) !== 0)
-        await this.#write({ ...empty, sha256, code: forgottenCode }, undefined)
+      const record = {
+        sha256,
+        code: forgottenCode,
+        flags: foreignFlag,
+        version: 0,
+        sizeBytes: 0,
+        judgedAtMs: 0,
+      }
+      if (this.#table.peek(wordsOf(sha256)) !== 0) await this.#write({ record, detail: undefined })
       return
     }
     const versions = what.kind === 'versions' ? new Set(what.versions) : undefined
-    for (const _ of this.#table.retain(
-      (_code, version) => versions !== undefined && !versions.has(this.#versions.at(version).version),
-    ))
-      await others()
-    await this.compact()
+    await this.#tidyInTurn(async () => {
+      const survives = (_code: number, version: number) =>
+        versions !== undefined && !versions.has(this.#versions.at(version).version)
+      for (const _ of this.#table.retain(survives)) await others()
+      await this.#rewriteLog()
+    })
   }
 
-  /** Counts ages, drops the oldest beyond the limit, and writes the log anew when it is worth it. */
+  /** Counts ages, drops the oldest beyond the limit, writes the log anew and takes a snapshot when it is worth it. */
   async maintain(nowMs: number): Promise<void> {
-    const isStale = (code: number, version: number) =>
-      code === lookupCodes.clean && this.#versions.worth(version) !== standings.current
-    this.#figures = await surveyTable(this.#table, isStale, nowMs)
-    if (this.#table.size > this.#maxEntries) {
-      await evictOldest(this.#table, Math.floor(this.#maxEntries * (1 - evictedShare)))
-      await this.compact()
-    }
-    if (this.#logRecords > this.#table.size * 2 + minGarbageRecords) await this.compact()
+    await this.#tidyInTurn(async () => {
+      const isStale = (code: number, version: number) =>
+        code === lookupCodes.clean && this.#versions.worth(version) !== standings.current
+      this.#figures = await surveyTable(this.#table, isStale, nowMs)
+      if (this.#table.size > this.#maxEntries) {
+        await evictOldest(this.#table, Math.floor(this.#maxEntries * (1 - evictedShare)))
+        await this.#rewriteLog()
+      }
+      if (this.#log.records > this.#table.size * 2 + minGarbageRecords) await this.#rewriteLog()
+      const behind = this.#log.records - this.#snapshotRecords
+      if (behind > Math.max(minReplayedRecords, this.#table.size * replayedShare) && this.#hasRoom())
+        await this.#takeSnapshot()
+    })
   }
 
   /** Writes the log anew with what the table has. Lookups and puts go on meanwhile. */
   async compact(): Promise<void> {
-    const path = this.#path('verdicts.log.new')
-    const file = openSync(path, 'w+', 0o600)
-    let copied = 0
-    let kept = 0
-    let sent = 0
-    const copyTo = async (end: number) => {
-      const chunk = Buffer.allocUnsafe(readChunkBytes)
-      while (copied < end) {
-        const wanted = Math.min(chunk.length, (end - copied) * recordBytes)
-        const { bytesRead } = await readAsync(this.#log, chunk, 0, wanted, copied * recordBytes)
-        if (bytesRead < recordBytes) break
-        const parts: Buffer[] = []
-        for (let at = 0; at + recordBytes <= bytesRead; at += recordBytes) {
-          const record = decodeLogRecord(chunk, at)
-          if (record !== undefined && this.#isCurrent(record)) {
-            parts.push(chunk.subarray(at, at + recordBytes))
-            kept += 1
-          }
-          copied += 1
-          if (copied === this.#sentRecords) sent = kept
-        }
-        await appendFully(file, Buffer.concat(parts))
-      }
-    }
-    try {
-      await copyTo(this.#logRecords)
-      await this.#exclusively(async () => {
-        await copyTo(this.#logRecords)
-        await syncAsync(file)
-        // The smaller mark first: after a crash in between, some verdicts are told twice, and none is left out.
-        writeJsonFile(this.#path('sent.json'), { records: sent })
-        renameSync(path, this.#path('verdicts.log'))
-        syncDirectory(this.#dir)
-        closeSync(this.#log)
-        closeSync(file)
-        this.#log = openSync(this.#path('verdicts.log'), 'a+', 0o600)
-        this.#logRecords = kept
-        this.#sentRecords = sent
-        this.#generation = randomUUID()
-        this.#details.compact((sha256) => this.#table.peek(Buffer.from(sha256, 'hex')) !== 0)
-      })
-    } catch (error) {
-      rmSync(path, { force: true })
-      throw this.#toError(error)
-    }
+    await this.#tidyInTurn(async () => await this.#rewriteLog())
+  }
+
+  /** Writes down the table, for the next start. Lookups and puts go on meanwhile. */
+  async snapshot(): Promise<void> {
+    await this.#tidyInTurn(async () => await this.#takeSnapshot())
   }
 
   close(): void {
-    closeSync(this.#log)
+    this.#log.close()
     this.#details.close()
   }
 
-  #path(name: string): string {
-    return join(this.#dir, name)
+  async #rewriteLog(): Promise<void> {
+    const copy = this.#log.copy(
+      (record) => this.#isCurrent(record),
+      () => this.#outbox.sentRecords,
+    )
+    try {
+      await copy.upTo(this.#log.records)
+      await this.#inTurn(async () => {
+        await copy.upTo(this.#log.records)
+        await copy.replace(() => {
+          // It speaks of record numbers that are about to change.
+          removeSnapshot(this.#snapshotPath)
+          this.#snapshotRecords = 0
+          // The smaller mark first: after a crash in between, some verdicts are told twice, and none is left out.
+          this.#outbox.renumber(copy.mark())
+        })
+        this.#details.compact((sha256) => this.#table.peek(wordsOf(Buffer.from(sha256, 'hex'))) !== 0)
+      })
+    } catch (error) {
+      copy.discard()
+      this.#fail(error)
+    }
+  }
+
+  async #takeSnapshot(): Promise<void> {
+    if (this.#log.records === 0) return
+    const mark = markOf(this.#log)
+    await writeSnapshot(this.#snapshotPath, this.#table, mark).catch((error) => this.#fail(error))
+    this.#snapshotRecords = mark.records
+  }
+
+  #hasRoom(): boolean {
+    const { bavail, bsize } = statfsSync(this.#dir)
+    return bavail * bsize > this.#table.residentBytes * snapshotRoom
   }
 
   /** Whether a record of the log is what the table has. */
   #isCurrent({ sha256, code, version, judgedAtMs }: LogRecord): boolean {
-    const entry = this.#table.get(sha256)
+    const entry = this.#table.get(wordsOf(sha256))
     return (
       entry?.code === code &&
       entry.version === version &&
       entry.judgedAtSeconds === Math.floor(judgedAtMs / 1000)
     )
+  }
+
+  /** The code of what the table has (see `peek`), if it is of use under the current content. */
+  #codeOf(found: number, isFresh: boolean): LookupCode | undefined {
+    if (found === 0) return undefined
+    const code = found & 255
+    const version = found >>> 8
+    if (version === this.#versions.current()) return code as LookupCode
+    const worth = this.#versions.worth(version)
+    if (code === lookupCodes.clean && worth >= (isFresh ? standings.current : standings.stale))
+      return lookupCodes.clean
+    if (code === lookupCodes.partial && worth === standings.current) return lookupCodes.partial
+    return undefined
   }
 
   /** The verdict of a hash that a SHA-256 list of the current content names. */
@@ -358,7 +328,7 @@ export class VerdictStore {
     const sha256 = source.toString('hex', at, at + 32)
     return {
       sha256,
-      sizeBytes: this.#table.get(source, at)?.sizeBytes ?? 0,
+      sizeBytes: this.#table.get(wordsOf(source, at))?.sizeBytes ?? 0,
       verdict: 'malicious',
       contentVersion: this.#versions.at(this.#versions.current()).version,
       judgedAt: new Date().toISOString(),
@@ -374,87 +344,17 @@ export class VerdictStore {
     return lookupCodes.malicious
   }
 
-  #write(record: LogRecord, verdict: Verdict | undefined): Promise<void> {
-    const detail = verdict !== undefined && hasDetails(verdict) ? verdict : undefined
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ record, detail, resolve, reject })
-      if (!this.#isFlushing) void this.#flush()
-    })
-  }
-
-  #exclusively(work: () => Promise<void>): Promise<void> {
-    const done = this.#turn.then(work)
-    this.#turn = done.catch(() => undefined)
-    return done
-  }
-
-  /** Group commit: whatever gathered while the disk was busy goes in one write and one sync. */
-  async #flush(): Promise<void> {
-    this.#isFlushing = true
-    await Promise.resolve()
-    while (this.#queue.length > 0) {
-      const batch = this.#queue
-      this.#queue = []
-      try {
-        await this.#exclusively(async () => await this.#commit(batch))
-        for (const { resolve } of batch) resolve()
-      } catch (cause) {
-        for (const { reject } of batch) reject(this.#toError(cause))
-      }
-    }
-    this.#isFlushing = false
-  }
-
-  #toError(cause: unknown): unknown {
-    return isDiskFullError(cause) ? new AppError('disk_full', { path: this.#dir }, { cause }) : cause
+  #fail(cause: unknown): never {
+    throw isDiskFullError(cause) ? new AppError('disk_full', { path: this.#dir }, { cause }) : cause
   }
 
   async #commit(batch: Write[]): Promise<void> {
     // Findings first: a verdict must never be there without its evidence.
     await this.#details.append(batch.flatMap(({ detail }) => (detail === undefined ? [] : [detail])))
-    try {
-      await appendFully(this.#log, Buffer.concat(batch.map(({ record }) => encodeLogRecord(record))))
-      await syncAsync(this.#log)
-    } catch (error) {
-      ftruncateSync(this.#log, this.#logRecords * recordBytes)
-      throw error
-    }
-    for (const { record } of batch) {
-      const { sha256, code, version, sizeBytes, judgedAtMs } = record
-      this.#apply(sha256, 0, code, version, sizeBytes, judgedAtMs)
-    }
-    this.#logRecords += batch.length
-  }
-
-  #apply(
-    source: Buffer,
-    at: number,
-    code: number,
-    version: number,
-    sizeBytes: number,
-    judgedAtMs: number,
-  ): void {
-    if (code === forgottenCode) this.#table.delete(source, at)
-    else if (classOf[code] !== undefined)
-      this.#table.set(source, at, {
-        code,
-        version,
-        sizeBytes,
-        judgedAtSeconds: Math.floor(judgedAtMs / 1000),
-      })
-  }
-
-  #readLog(): void {
-    const chunk = Buffer.allocUnsafe(readChunkBytes)
-    for (;;) {
-      const count = readSync(this.#log, chunk, 0, chunk.length, this.#logRecords * recordBytes)
-      const whole = count - (count % recordBytes)
-      visitLogRecords(chunk, whole, (at, code, version, sizeBytes, judgedAtMs) =>
-        this.#apply(chunk, at, code, version, sizeBytes, judgedAtMs),
-      )
-      this.#logRecords += whole / recordBytes
-      if (count < chunk.length) break
-    }
-    ftruncateSync(this.#log, this.#logRecords * recordBytes)
+    const records = batch.map(({ record }) => record)
+    await this.#log.append(records, () => {
+      for (const { sha256, code, version, sizeBytes, judgedAtMs } of records)
+        applyRecord(this.#table, wordsOf(sha256), 0, code, version, sizeBytes, judgedAtMs)
+    })
   }
 }

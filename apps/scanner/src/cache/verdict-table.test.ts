@@ -1,15 +1,18 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type TableEntry, VerdictTable } from './verdict-table.ts'
+import { wordsOf } from './hash-words.ts'
+import type { TableEntry } from './table-shard.ts'
+import { VerdictTable } from './verdict-table.ts'
 
-const hashOf = (number: number) => createHash('sha256').update(String(number)).digest()
+const bytesOf = (number: number) => createHash('sha256').update(String(number)).digest()
+const hashOf = (number: number) => wordsOf(bytesOf(number))
 /** Few shards and few homes, so that probe runs are long and wrap. */
 const crowdedHashOf = (number: number) => {
-  const hash = hashOf(number)
+  const hash = bytesOf(number)
   hash[0] = 7
-  hash.fill(number % 3 === 0 ? 0xff : number % 64, 1, 5)
-  return hash
+  hash.fill(number % 3 === 0 ? 0xff : number % 64, 4, 8)
+  return wordsOf(hash)
 }
 const entryOf = (number: number): TableEntry => ({
   code: 1 + (number % 5),
@@ -17,6 +20,8 @@ const entryOf = (number: number): TableEntry => ({
   sizeBytes: number * 1_000_003,
   judgedAtSeconds: number,
 })
+const put = (table: VerdictTable, hash: Int32Array, entry: TableEntry) =>
+  table.set(hash, 0, entry.code, entry.version, entry.sizeBytes, entry.judgedAtSeconds)
 
 describe('verdict table', () => {
   it('does what a map does, through growth, replacement and removal', () => {
@@ -28,7 +33,7 @@ describe('verdict table', () => {
         for (const [step, [number, isRemoval]] of all.entries()) {
           if (isRemoval) expect(table.delete(crowdedHashOf(number))).toBe(model.delete(number))
           else {
-            table.set(crowdedHashOf(number), 0, entryOf(number + step))
+            put(table, crowdedHashOf(number), entryOf(number + step))
             model.set(number, entryOf(number + step))
           }
         }
@@ -46,7 +51,7 @@ describe('verdict table', () => {
 
   it('keeps what it is told to keep and takes at most 100 bytes an entry', () => {
     const table = new VerdictTable()
-    for (let number = 0; number < 60_000; number += 1) table.set(hashOf(number), 0, entryOf(number))
+    for (let number = 0; number < 60_000; number += 1) put(table, hashOf(number), entryOf(number))
     expect(table.residentBytes / table.size).toBeLessThan(100)
     for (const _ of table.retain((_code, _version, seconds) => seconds % 2 === 0));
     expect(table.size).toBe(30_000)

@@ -1,88 +1,39 @@
-/**
- * SHA-256 -> verdict in memory: open addressing with linear probing in typed arrays, 45 bytes a slot, no object for
- * an entry. 256 shards by the first byte of the hash, each a quarter larger when it is four fifths full: an entry
- * takes 56 to 70 bytes, and growing never holds up a lookup for long. SHA-256 is uniform: it is its own hash function.
- */
-const keyBytes = 32
-const initialSlots = 64
-const shardCount = 256
-const maxLoad = 0.8
+import { hashWords } from './hash-words.ts'
+import {
+  bytesOfShard,
+  codeAt,
+  entryAt,
+  findSlot,
+  freeSlot,
+  initialSlots,
+  makeShard,
+  maxLoad,
+  rebuilt,
+  type Shard,
+  secondsAt,
+  setEntry,
+  slotBytes,
+  type TableEntry,
+  touchHome,
+  versionAt,
+} from './table-shard.ts'
+
+export const shardCount = 256
 /** Shards of one table differ a little in what they get. */
 const roomyLoad = 0.75
 const growth = 1.25
-const slotBytes = keyBytes + 13
-const uint32Range = 2 ** 32
+/** As many homes as the first cache of a processor holds until the probes come to them. */
+export const touchedAtOnce = 128
 
-export type TableEntry = { code: number; version: number; sizeBytes: number; judgedAtSeconds: number }
-
-type Shard = {
-  slots: number
-  count: number
-  keys: Buffer
-  codes: Uint8Array
-  versions: Uint16Array
-  sizesLow: Uint32Array
-  sizesHigh: Uint16Array
-  seconds: Uint32Array
-}
-
-function makeShard(slots: number): Shard {
-  return {
-    slots,
-    count: 0,
-    keys: Buffer.allocUnsafeSlow(slots * keyBytes),
-    codes: new Uint8Array(slots),
-    versions: new Uint16Array(slots),
-    sizesLow: new Uint32Array(slots),
-    sizesHigh: new Uint16Array(slots),
-    seconds: new Uint32Array(slots),
-  }
-}
-
-// Bytes are read one by one here: views and reader methods of Buffer cost more than the whole rest of a lookup.
-function homeOf(slots: number, source: Uint8Array, at: number): number {
-  const high = ((source[at + 1] ?? 0) << 24) | ((source[at + 2] ?? 0) << 16)
-  const low = ((source[at + 3] ?? 0) << 8) | (source[at + 4] ?? 0)
-  return Math.floor((((high | low) >>> 0) * slots) / uint32Range)
-}
-
-/** From the end: the first bytes are alike for neighbours. */
-function isSame(keys: Uint8Array, offset: number, source: Uint8Array, at: number): boolean {
-  for (let byte = keyBytes - 1; byte >= 0; byte -= 1)
-    if (keys[offset + byte] !== source[at + byte]) return false
-  return true
-}
-
-/** The slot that holds the key, or the free one where it belongs. A free slot has code 0. */
-function findSlot(shard: Shard, source: Buffer, at: number): number {
-  for (let slot = homeOf(shard.slots, source, at); ; ) {
-    if (shard.codes[slot] === 0 || isSame(shard.keys, slot * keyBytes, source, at)) return slot
-    slot += 1
-    if (slot === shard.slots) slot = 0
-  }
-}
-
-function copySlot(from: Shard, source: number, to: Shard, target: number): void {
-  from.keys.copy(to.keys, target * keyBytes, source * keyBytes, (source + 1) * keyBytes)
-  to.codes[target] = from.codes[source] ?? 0
-  to.versions[target] = from.versions[source] ?? 0
-  to.sizesLow[target] = from.sizesLow[source] ?? 0
-  to.sizesHigh[target] = from.sizesHigh[source] ?? 0
-  to.seconds[target] = from.seconds[source] ?? 0
-}
-
-function rebuilt(shard: Shard, slots: number, keep: (slot: number) => boolean): Shard {
-  const next = makeShard(slots)
-  for (let slot = 0; slot < shard.slots; slot += 1) {
-    if (shard.codes[slot] === 0 || !keep(slot)) continue
-    copySlot(shard, slot, next, findSlot(next, shard.keys, slot * keyBytes))
-    next.count += 1
-  }
-  return next
-}
-
+/**
+ * SHA-256 -> verdict in memory. 256 shards by the first byte of the hash, each a quarter larger when it is four fifths
+ * full: an entry takes 60 to 75 bytes, and growing never holds up a lookup for long. Hashes are given as words
+ * (`wordsOf`), `at` counts words.
+ */
 export class VerdictTable {
   readonly #shards: Shard[]
+  /** Keeps the reads of `touch` from being optimised away. */
+  #touched = 0
 
   /** With room for so many entries: a table that is filled at once need not grow on the way. */
   constructor(expectedEntries = 0) {
@@ -99,66 +50,67 @@ export class VerdictTable {
     return this.#shards.reduce((sum, { slots }) => sum + slots * slotBytes, 0)
   }
 
-  #shardOf(source: Buffer, at: number): Shard {
-    const shard = this.#shards[source[at] ?? 0]
+  #shardOf(source: Int32Array, at: number): Shard {
+    const shard = this.#shards[(source[at] ?? 0) & (shardCount - 1)]
     if (shard === undefined) throw new RangeError('no hash')
     return shard
   }
 
-  /** Code and version of the hash that stands in `source` at `at`, as `code + version * 256`; 0 when it is not there. */
-  peek(source: Buffer, at = 0): number {
+  /** Code and version of a hash, as `code + version * 256`; 0 when it is not there. */
+  peek(source: Int32Array, at = 0): number {
     const shard = this.#shardOf(source, at)
     const slot = findSlot(shard, source, at)
-    const code = shard.codes[slot] ?? 0
-    return code === 0 ? 0 : code + (shard.versions[slot] ?? 0) * 256
+    const code = codeAt(shard, slot)
+    return code === 0 ? 0 : code + versionAt(shard, slot) * 256
   }
 
-  get(source: Buffer, at = 0): TableEntry | undefined {
+  /**
+   * Brings where the hashes at `start`, `start + stride` … below `end` would stand into the processor's cache. Tables
+   * of millions of entries are never there, and a loop of probes waits for each of them.
+   */
+  touch(source: Int32Array, start: number, end: number, stride: number): void {
+    for (let at = start; at < end; at += stride)
+      this.#touched ^= touchHome(this.#shardOf(source, at), source, at)
+  }
+
+  /** `peek` for all hashes of `source`, into `found`. */
+  peekAll(source: Int32Array, found: Int32Array): void {
+    for (let from = 0; from < found.length; from += touchedAtOnce) {
+      const to = Math.min(found.length, from + touchedAtOnce)
+      this.touch(source, from * hashWords, to * hashWords, hashWords)
+      for (let place = from; place < to; place += 1) found[place] = this.peek(source, place * hashWords)
+    }
+  }
+
+  get(source: Int32Array, at = 0): TableEntry | undefined {
     const shard = this.#shardOf(source, at)
     const slot = findSlot(shard, source, at)
-    const code = shard.codes[slot] ?? 0
-    if (code === 0) return undefined
-    return {
-      code,
-      version: shard.versions[slot] ?? 0,
-      sizeBytes: (shard.sizesLow[slot] ?? 0) + (shard.sizesHigh[slot] ?? 0) * uint32Range,
-      judgedAtSeconds: shard.seconds[slot] ?? 0,
-    }
+    return codeAt(shard, slot) === 0 ? undefined : entryAt(shard, slot)
   }
 
   /** Adds or replaces an entry; `code` is not 0. */
-  set(source: Buffer, at: number, { code, version, sizeBytes, judgedAtSeconds }: TableEntry): void {
+  set(
+    source: Int32Array,
+    at: number,
+    code: number,
+    version: number,
+    sizeBytes: number,
+    judgedAtSeconds: number,
+  ): void {
     let shard = this.#shardOf(source, at)
     if (shard.count >= shard.slots * maxLoad) {
       shard = rebuilt(shard, Math.ceil(shard.slots * growth), () => true)
-      this.#shards[source[at] ?? 0] = shard
+      this.#shards[(source[at] ?? 0) & (shardCount - 1)] = shard
     }
-    const slot = findSlot(shard, source, at)
-    if (shard.codes[slot] === 0) {
-      source.copy(shard.keys, slot * keyBytes, at, at + keyBytes)
-      shard.count += 1
-    }
-    shard.codes[slot] = code
-    shard.versions[slot] = version
-    shard.sizesLow[slot] = sizeBytes % uint32Range
-    shard.sizesHigh[slot] = Math.floor(sizeBytes / uint32Range)
-    shard.seconds[slot] = judgedAtSeconds
+    setEntry(shard, source, at, code, version, sizeBytes, judgedAtSeconds)
   }
 
-  /** Forgets one hash; answers whether it was there. Later entries of the probe run move up to close the gap. */
-  delete(source: Buffer, at = 0): boolean {
+  /** Forgets one hash; answers whether it was there. */
+  delete(source: Int32Array, at = 0): boolean {
     const shard = this.#shardOf(source, at)
-    let gap = findSlot(shard, source, at)
-    if (shard.codes[gap] === 0) return false
-    for (let slot = (gap + 1) % shard.slots; shard.codes[slot] !== 0; slot = (slot + 1) % shard.slots) {
-      const home = homeOf(shard.slots, shard.keys, slot * keyBytes)
-      const isHomeBetween = gap < slot ? gap < home && home <= slot : gap < home || home <= slot
-      if (isHomeBetween) continue
-      copySlot(shard, slot, shard, gap)
-      gap = slot
-    }
-    shard.codes[gap] = 0
-    shard.count -= 1
+    const slot = findSlot(shard, source, at)
+    if (codeAt(shard, slot) === 0) return false
+    freeSlot(shard, slot)
     return true
   }
 
@@ -168,8 +120,8 @@ export class VerdictTable {
       const kept = new Uint8Array(shard.slots)
       let count = 0
       for (let slot = 0; slot < shard.slots; slot += 1) {
-        const code = shard.codes[slot] ?? 0
-        if (code === 0 || !keep(code, shard.versions[slot] ?? 0, shard.seconds[slot] ?? 0)) continue
+        const code = codeAt(shard, slot)
+        if (code === 0 || !keep(code, versionAt(shard, slot), secondsAt(shard, slot))) continue
         kept[slot] = 1
         count += 1
       }
@@ -183,10 +135,34 @@ export class VerdictTable {
 
   /** Visits code, version and age of every entry, a shard at a time. */
   *survey(visit: (code: number, version: number, judgedAtSeconds: number) => void): Generator<void> {
-    for (const { slots, codes, versions, seconds } of this.#shards) {
-      for (let slot = 0; slot < slots; slot += 1)
-        if (codes[slot] !== 0) visit(codes[slot] ?? 0, versions[slot] ?? 0, seconds[slot] ?? 0)
+    for (const shard of this.#shards) {
+      for (let slot = 0; slot < shard.slots; slot += 1) {
+        const code = codeAt(shard, slot)
+        if (code !== 0) visit(code, versionAt(shard, slot), secondsAt(shard, slot))
+      }
       yield
     }
+  }
+
+  /** One shard after the other, as it is at that moment: slots, entries, and the memory itself. */
+  *memory(): Generator<{ slots: number; count: number; bytes: Buffer }> {
+    for (let index = 0; index < shardCount; index += 1) {
+      const shard = this.#shards[index]
+      if (shard !== undefined) yield { slots: shard.slots, count: shard.count, bytes: bytesOfShard(shard) }
+    }
+  }
+
+  /** A table whose shards have these slots and entries, of memory that `fill` puts there; undefined when it cannot. */
+  static fromMemory(
+    shards: readonly { slots: number; count: number }[],
+    fill: (bytes: Buffer) => boolean,
+  ): VerdictTable | undefined {
+    const table = new VerdictTable()
+    for (const [index, { slots, count }] of shards.entries()) {
+      const shard = { ...makeShard(slots), count }
+      if (!fill(bytesOfShard(shard))) return undefined
+      table.#shards[index] = shard
+    }
+    return table
   }
 }

@@ -14,18 +14,21 @@ export function announcedBytes(request: IncomingMessage, maxBytes: number): numb
 }
 
 /** Reads a body of exactly `sizeBytes` into memory. Throws upload_truncated. */
-export async function readBody(request: IncomingMessage, sizeBytes: number): Promise<Buffer> {
-  const body = Buffer.allocUnsafe(sizeBytes)
-  let received = 0
-  try {
-    for await (const chunk of request as AsyncIterable<Buffer>) {
+export function readBody(request: IncomingMessage, sizeBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const body = Buffer.allocUnsafe(sizeBytes)
+    let received = 0
+    const fail = (cause?: Error) =>
+      reject(new AppError('upload_truncated', { received, expected: sizeBytes }, { cause }))
+    // Listeners, not an iterator: of a small body that is the larger part of the work.
+    request.on('data', (chunk: Buffer) => {
       received += chunk.copy(body, received)
-    }
-  } catch (cause) {
-    throw new AppError('upload_truncated', { received, expected: sizeBytes }, { cause })
-  }
-  if (received !== sizeBytes) throw new AppError('upload_truncated', { received, expected: sizeBytes })
-  return body
+    })
+    request.on('end', () => (received === sizeBytes ? resolve(body) : fail()))
+    request.on('error', fail)
+    request.on('close', () => fail())
+    if (request.destroyed) fail()
+  })
 }
 
 /** Streams a body into a file while hashing it; answers the SHA-256. Throws upload_truncated, disk_full. */

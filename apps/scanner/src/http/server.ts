@@ -9,7 +9,13 @@ import {
   type ScannerHealth,
   scannerLimits,
 } from '@ringwall/contracts'
-import { type IdentityStore, type Logger, readIdentity, Semaphore } from '@ringwall/runtime'
+import {
+  type IdentityStore,
+  type Logger,
+  type PeerIdentity,
+  readIdentity,
+  Semaphore,
+} from '@ringwall/runtime'
 import type { Claims } from '../cache/claims.ts'
 import type { VerdictStore } from '../cache/verdict-store.ts'
 import type { ManifestRoutes } from '../manifests/manifest-routes.ts'
@@ -51,12 +57,14 @@ export type ServerOptions = {
   logger: Logger
 }
 
+type Peer = Pick<PeerIdentity, 'kind' | 'id'> & { certificatePem: () => string }
+
 type Call = {
   request: IncomingMessage
   response: ServerResponse
   url: URL
   holder: string
-  certificatePem: string
+  certificatePem: () => string
   signal: AbortSignal
 }
 
@@ -71,31 +79,17 @@ export function createScannerServer(options: ServerOptions) {
     joinedUploads: 0,
     uploadedBytes: 0,
   }
+  const peers = new WeakMap<TLSSocket, Peer>()
   const memory = new Semaphore({ capacity: options.inFlightBytes, maxWaiting: 512 })
 
   type Lookup = { hashes: Buffer; codes: Buffer; holder: string; isFresh: boolean }
-
-  /** Fills in the codes of what is known; answers the places of the rest. */
-  function lookupKnown({ hashes, codes, isFresh }: Lookup, places: Iterable<number>): number[] {
-    const strangers: number[] = []
-    for (const place of places) {
-      const known = store.lookup(hashes, place * 32, isFresh)
-      if (known === undefined) strangers.push(place)
-      else codes[place] = known
-    }
-    return strangers
-  }
-
-  function* allPlaces(count: number): Generator<number> {
-    for (let place = 0; place < count; place += 1) yield place
-  }
 
   /**
    * What is not known here may be known elsewhere, and nothing travels that another scanner has judged or is getting.
    * The rest is wanted, once. Answers the hashes that others bring.
    */
   async function settleStrangers(call: Lookup, places: number[]): Promise<string[]> {
-    const { hashes, codes, holder } = call
+    const { hashes, codes, holder, isFresh } = call
     const hexAt = (place: number) => hashes.toString('hex', place * 32, place * 32 + 32)
     const unheard = places.filter((place) => !judge.isUnderWay(hexAt(place)))
     const asked = await options.askCenter(
@@ -103,7 +97,12 @@ export function createScannerServer(options: ServerOptions) {
     )
     figures.centerHits += asked.taken
     const pending: string[] = []
-    for (const place of lookupKnown(call, places)) {
+    for (const place of places) {
+      const known = store.lookup(hashes, place * 32, isFresh)
+      if (known !== undefined) {
+        codes[place] = known
+        continue
+      }
       const hex = hexAt(place)
       const isWanted = !asked.elsewhere.has(hex) && !judge.isUnderWay(hex) && claims.claim(hex, holder)
       codes[place] = isWanted ? lookupCodes.wanted : lookupCodes.pending
@@ -123,7 +122,7 @@ export function createScannerServer(options: ServerOptions) {
     const hashes = await readBody(request, sizeBytes)
     const codes = Buffer.alloc(sizeBytes / 32)
     const call = { hashes, codes, holder, isFresh: url.searchParams.get('fresh') === '1' }
-    let strangers = lookupKnown(call, allPlaces(codes.length))
+    let strangers = store.lookupAll(hashes, codes, call.isFresh)
     if (strangers.length > 0) {
       const pending = await settleStrangers(call, strangers)
       if (waitMs > 0 && pending.length > 0 && !codes.includes(lookupCodes.wanted)) {
@@ -311,6 +310,18 @@ export function createScannerServer(options: ServerOptions) {
     sendJson(response, known.status, problem, 'application/problem+json', headers)
   }
 
+  /** Read once for a connection: taking a certificate apart costs more than looking up a hundred hashes. */
+  function peerOf(socket: TLSSocket): Peer | undefined {
+    const known = peers.get(socket)
+    if (known !== undefined) return known
+    const certificate = socket.getPeerX509Certificate()
+    const identity = certificate === undefined ? undefined : readIdentity(certificate)
+    if (certificate === undefined || identity === undefined) return undefined
+    const peer = { kind: identity.kind, id: identity.id, certificatePem: () => certificate.toString() }
+    peers.set(socket, peer)
+    return peer
+  }
+
   async function handle(
     request: IncomingMessage,
     response: ServerResponse,
@@ -318,13 +329,12 @@ export function createScannerServer(options: ServerOptions) {
   ): Promise<void> {
     const aborter = new AbortController()
     response.on('close', () => aborter.abort())
-    const certificate = (request.socket as TLSSocket).getPeerX509Certificate()
-    const peer = certificate === undefined ? undefined : readIdentity(certificate)
+    const peer = peerOf(request.socket as TLSSocket)
     const url = new URL(request.url ?? '/', 'https://scanner')
     try {
       if (peer?.kind !== 'agent' && peer?.kind !== 'scanner') throw new AppError('certificate_required')
-      const certificatePem = certificate?.toString() ?? ''
-      const call = { request, response, url, holder: peer.id, certificatePem, signal: aborter.signal }
+      const { id: holder, certificatePem } = peer
+      const call = { request, response, url, holder, certificatePem, signal: aborter.signal }
       await route(call, mayContinue)
     } catch (error) {
       sendProblem({ request, response }, error)

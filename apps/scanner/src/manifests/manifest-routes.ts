@@ -20,7 +20,7 @@ type Call = {
   response: ServerResponse
   url: URL
   holder: string
-  certificatePem: string
+  certificatePem: () => string
 }
 
 /** The routes of manifests; see contracts/malware/scanner.ts. */
@@ -33,7 +33,8 @@ export function createManifestRoutes(store: ManifestStore, nowMs: () => number) 
     fsId: string,
     mayContinue: () => void,
   ): Promise<void> {
-    const { request, response, url, holder, certificatePem } = call
+    const { request, response, url, holder } = call
+    const certificatePem = call.certificatePem()
     if (machineId !== holder) throw new AppError('forbidden', { permission: 'manifests of another machine' })
     const sizeBytes = announcedBytes(request, manifestLimits.maxBytes)
     const sample = manifestSampleSchema.safeParse((url.searchParams.get('sample') ?? '').split(','))
