@@ -22,6 +22,8 @@ const magic = Buffer.from('RWTABLE1')
 const headerBytes = 4096
 const shardsAt = 80
 const checksumAt = headerBytes - 4
+/** Synced this much at a time: verdicts that are put meanwhile wait for the same disk. */
+const syncedBytes = 8 * 1024 ** 2
 
 /** Which log a table belongs to: how many of its records are in the table, and the bytes of the last of them. */
 export type LogMark = { records: number; lastRecord: Buffer }
@@ -41,6 +43,7 @@ export async function writeSnapshot(path: string, table: VerdictTable, mark: Log
     await appendFully(file, Buffer.alloc(headerBytes))
     let copy = Buffer.alloc(0)
     let at = shardsAt
+    let unsyncedBytes = 0
     for (const { slots, count, bytes } of table.memory()) {
       if (copy.length < bytes.length) copy = Buffer.allocUnsafeSlow(bytes.length)
       const shard = copy.subarray(0, bytes.copy(copy))
@@ -49,8 +52,11 @@ export async function writeSnapshot(path: string, table: VerdictTable, mark: Log
       header.writeUInt32LE(crc32(shard), at + 8)
       at += 12
       await appendFully(file, shard)
-      // A little at a time: verdicts that are put meanwhile wait for the same disk.
-      await syncAsync(file)
+      unsyncedBytes += shard.length
+      if (unsyncedBytes >= syncedBytes) {
+        await syncAsync(file)
+        unsyncedBytes = 0
+      }
       await others()
     }
     header.writeUInt32LE(crc32(header.subarray(0, checksumAt)), checksumAt)

@@ -26,7 +26,7 @@ export function readBody(request: IncomingMessage, sizeBytes: number): Promise<B
     })
     request.on('end', () => (received === sizeBytes ? resolve(body) : fail()))
     request.on('error', fail)
-    request.on('close', () => fail())
+    request.on('close', () => request.readableEnded || fail())
     if (request.destroyed) fail()
   })
 }

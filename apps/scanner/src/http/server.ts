@@ -328,7 +328,7 @@ export function createScannerServer(options: ServerOptions) {
     mayContinue: () => void,
   ): Promise<void> {
     const aborter = new AbortController()
-    response.on('close', () => aborter.abort())
+    response.on('close', () => response.writableFinished || aborter.abort())
     const peer = peerOf(request.socket as TLSSocket)
     const url = new URL(request.url ?? '/', 'https://scanner')
     try {
