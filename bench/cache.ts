@@ -1,47 +1,41 @@
 /**
- * Measures the verdict cache at its full size: ./ringwall bench cache. One scanner with 10 million verdicts, asked
- * over its real interface; the index of who has which content with 10 million files on 1,000 machines, in PostgreSQL.
+ * Measures the verdict cache at its full size: ./ringwall bench cache. One scanner with 10 million verdicts, asked over
+ * its real interface, and beside it Redis with the same contents, asked by the same program (package redis-tools).
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { spawn } from 'node:child_process'
 import {
-  chmodSync,
   closeSync,
-  mkdtempSync,
+  existsSync,
+  mkdirSync,
   openSync,
   readFileSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs'
-import { Agent, request } from 'node:https'
-import { tmpdir } from 'node:os'
+import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { lookupCodes, sharingLimits } from '@ringwall/contracts'
-import { createDatabase, migrate, startManagedCluster } from '@ringwall/postgres'
-import { type Holding, packHoldings } from '@ringwall/runtime'
-import { sql } from 'kysely'
-import { slices } from '../apps/center/src/app/slices.ts'
-import { createHolders, findHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
+import { text } from 'node:stream/consumers'
+import { lookupCodes } from '@ringwall/contracts'
 import { encodeLogRecord, recordBytes } from '../apps/scanner/src/cache/log-record.ts'
-import { createSite, type Json, waitFor } from '../tests/e2e/harness.ts'
+import { createSite, freePort, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { contentHash } from './cache/contents.ts'
+import type { LookupJob, LookupOutcome } from './cache/lookup-client.ts'
+import { fillRedis, redisCommand, redisVersion, startRedis } from './cache/redis.ts'
 import { writeSection } from './section.ts'
 
 const entries = Number(process.env.RINGWALL_BENCH_ENTRIES ?? 10_000_000)
-const machines = 1000
-const filesPerMachine = Math.floor(entries / machines)
-/** Of the files of a machine that others have too, as on clones of ten templates. */
-const sharedShare = 0.9
-const templates = 10
-const lookupSeconds = 8
-const lookupConnections = 4
-const queries = 300
+const batches = [64, 512, 4096]
+const lookupSeconds = 6
+const connections = 4
 
-const lines: string[] = []
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
+type Identity = LookupJob['identity']
+type Rate = { perSecond: number; perCpuSecond: number; clientCpuShare: number; isRight: boolean }
+type Start = { seconds: number; cpuSeconds: number; rssBytes: number }
+
+const say = (line: string) => process.stderr.write(`bench: ${line}\n`)
 const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(0)
-const quantile = (values: number[], share: number) =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
-const hashOf = (number: number) => createHash('sha256').update(`content ${number}`).digest()
+const count = (value: number) => Math.round(value).toLocaleString('en')
 const rssOf = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
 
@@ -60,7 +54,7 @@ function writeLog(path: string): void {
     let length = 0
     for (; length < chunk.length && number < entries; number += 1, length += recordBytes)
       encodeLogRecord({
-        sha256: hashOf(number),
+        sha256: contentHash(number),
         code: lookupCodes.clean,
         flags: 1,
         version: 0,
@@ -72,206 +66,203 @@ function writeLog(path: string): void {
   closeSync(file)
 }
 
-async function benchScanner(): Promise<void> {
-  const site = await createSite()
+/** Asks with random known hashes, from another process on this machine. */
+async function lookups(
+  pid: number,
+  job: Pick<LookupJob, 'protocol' | 'port' | 'identity' | 'batch'>,
+  seconds = lookupSeconds,
+): Promise<Rate> {
+  const client = spawn(process.execPath, [join(import.meta.dirname, 'cache/lookup-client.ts')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const startCpuSeconds = cpuSecondsOf(pid)
+  client.stdin.end(JSON.stringify({ ...job, entries, connections, seconds } satisfies LookupJob))
+  const outcome = JSON.parse(await text(client.stdout)) as LookupOutcome
+  const cpuSeconds = cpuSecondsOf(pid) - startCpuSeconds
+  return {
+    perSecond: outcome.asked / outcome.seconds,
+    perCpuSecond: outcome.asked / cpuSeconds,
+    clientCpuShare: outcome.clientCpuSeconds / (outcome.clientCpuSeconds + cpuSeconds),
+    isRight: outcome.wrongAnswers === 0,
+  }
+}
+
+async function allRates(
+  pid: number,
+  job: Pick<LookupJob, 'protocol' | 'port' | 'identity'>,
+): Promise<Rate[]> {
+  const rates: Rate[] = []
+  for (const batch of batches) rates.push(await lookups(pid, { ...job, batch }))
+  if (rates.some(({ isRight }) => !isRight)) throw new Error(`${job.protocol} gave wrong answers`)
+  return rates
+}
+
+async function timed<T extends { pid: number }>(start: () => Promise<T>): Promise<Start & { program: T }> {
+  const startMs = performance.now()
+  const program = await start()
+  const seconds = (performance.now() - startMs) / 1000
+  return { program, seconds, cpuSeconds: cpuSecondsOf(program.pid), rssBytes: rssOf(program.pid) }
+}
+
+async function benchScanner(site: Site, agent: () => Identity) {
+  let scanner = await site.startScanner()
+  await site.startAgent()
+  const healthOf = async () => (await site.list('/scanners'))[0]?.health as Json | undefined
+  await waitFor('the content', async () => ((await healthOf())?.rules ? true : undefined))
+  await scanner.kill('SIGKILL')
+  say(`writing a log of ${entries} verdicts`)
+  const fileOf = (name: string) => join(site.homeOf('scanner'), 'scanner/verdicts', name)
+  const snapshotPath = fileOf('table.snapshot')
+  writeLog(fileOf('verdicts.log'))
+  rmSync(snapshotPath, { force: true })
+  const fromLog = await timed(site.restartScanner)
+  scanner = fromLog.program
+  const cache = await waitFor('health', async () => {
+    const state = (await healthOf())?.cache as { entries: number; residentBytes: number } | undefined
+    return (state?.entries ?? 0) >= entries ? state : undefined
+  })
+  await waitFor('the snapshot', async () => (existsSync(snapshotPath) ? true : undefined), 300_000)
+  say('lookups')
+  const job = { protocol: 'ringwall', port: site.scannerPort, identity: agent() } as const
+  const rates = await allRates(scanner.pid, job)
+  const rssBytes = rssOf(scanner.pid)
+  await scanner.kill('SIGKILL')
+  const fromSnapshot = await timed(site.restartScanner)
+  const { isRight } = await lookups(fromSnapshot.program.pid, { ...job, batch: 512 }, 2)
+  const rssAfterRestartBytes = rssOf(fromSnapshot.program.pid)
+  await fromSnapshot.program.kill('SIGKILL')
+  return {
+    rates,
+    fromLog,
+    fromSnapshot,
+    isRight,
+    rssBytes: Math.max(rssBytes, rssAfterRestartBytes, fromLog.rssBytes),
+    entryBytes: cache.residentBytes / cache.entries,
+    logBytes: statSync(fileOf('verdicts.log')).size,
+    snapshotBytes: statSync(snapshotPath).size,
+  }
+}
+
+async function benchRedis(dir: string, server: Identity, client: Identity) {
+  mkdirSync(dir)
+  const port = await freePort()
+  let redis = await startRedis(dir, port, server)
   try {
-    let scanner = await site.startScanner()
-    await site.startAgent()
-    const healthOf = async () => (await site.list('/scanners'))[0]?.health as Json | undefined
-    await waitFor('the content', async () => ((await healthOf())?.rules ? true : undefined))
-    await scanner.kill('SIGKILL')
-    say(`writing a log of ${entries} verdicts`)
-    const logPath = join(site.homeOf('scanner'), 'scanner/verdicts/verdicts.log')
-    writeLog(logPath)
-    let startedAtMs = performance.now()
-    scanner = await site.restartScanner()
-    const startMs = performance.now() - startedAtMs
-    await new Promise((resolve) => setTimeout(resolve, 5000))
-    const rssBytes = rssOf(scanner.pid)
-    const cache = await waitFor('health', async () => {
-      const state = (await healthOf())?.cache as { entries: number; residentBytes: number } | undefined
-      return (state?.entries ?? 0) >= entries ? state : undefined
-    })
-    say('lookups')
-    const startCpuSeconds = cpuSecondsOf(scanner.pid)
-    const rates = await lookups(site)
-    const lookupCpuSeconds = cpuSecondsOf(scanner.pid) - startCpuSeconds
-    const rssAfterBytes = rssOf(scanner.pid)
-    await scanner.kill('SIGKILL')
-    startedAtMs = performance.now()
-    scanner = await site.restartScanner()
-    const restartMs = performance.now() - startedAtMs
-    const known = await lookups(site, 1)
-    lines.push(
-      `## One scanner, ${entries.toLocaleString('en')} verdicts\n`,
-      '| | measured | target |',
-      '| --- | ---: | ---: |',
-      `| bytes an entry in the table, free slots included | ${(cache.residentBytes / cache.entries).toFixed(1)} | ≤ 100 |`,
-      `| RSS after the start | ${mib(rssBytes)} MiB | ≤ 1,500 MiB |`,
-      `| RSS after the lookups | ${mib(rssAfterBytes)} MiB | ≤ 1,500 MiB |`,
-      `| log on disk | ${mib(statSync(logPath).size)} MiB | |`,
-      `| start until it answers | ${(startMs / 1000).toFixed(1)} s, ${startCpuSeconds.toFixed(1)} s of processor time | |`,
-      `| start after kill -9 | ${(restartMs / 1000).toFixed(1)} s, ${known.known === known.asked ? 'every verdict there' : `${known.asked - known.known} verdicts lost`} | |`,
-      ...rates.rows.map(
-        ({ batch, perSecond }) =>
-          `| lookups/s over HTTPS, ${batch} in a request | ${perSecond.toLocaleString('en')} | ${batch >= 512 ? '≥ 200,000' : ''} |`,
+    const emptyBytes = rssOf(redis.pid)
+    say(`filling redis with ${entries} keys`)
+    await fillRedis(redis.socketPath, entries)
+    const rssBytes = rssOf(redis.pid)
+    say('lookups of redis')
+    const job = { protocol: 'redis', port, identity: client } as const
+    const rates = await allRates(redis.pid, job)
+    const saved = await redisCommand(redis.socketPath, 'SAVE')
+    if (saved !== '+OK') throw new Error(`redis could not save: ${saved}`)
+    await redis.kill()
+    const start = await timed(async () => await startRedis(dir, port, server))
+    redis = start.program
+    const { isRight } = await lookups(redis.pid, { ...job, batch: 512 }, 2)
+    return {
+      rates,
+      start,
+      isRight,
+      rssBytes,
+      entryBytes: (rssBytes - emptyBytes) / entries,
+      fileBytes: statSync(join(dir, 'dump.rdb')).size,
+    }
+  } finally {
+    await redis.kill()
+  }
+}
+
+type ScannerFigures = Awaited<ReturnType<typeof benchScanner>>
+type RedisFigures = Awaited<ReturnType<typeof benchRedis>>
+
+function report(own: ScannerFigures, peer: RedisFigures | undefined): string {
+  const startText = ({ seconds, cpuSeconds }: Start) =>
+    `${seconds.toFixed(1)} s (${cpuSeconds.toFixed(1)} s of processor time)`
+  const ratio = (value: number, other: number | undefined) =>
+    other === undefined ? '' : `${(value / other).toFixed(2)} ×`
+  const row = (what: string, here: string, there = '', ours = '', target = '') =>
+    `| ${what} | ${here} | ${there} | ${ours} | ${target} |`
+  const rateRows = batches.flatMap((batch, index) => {
+    const here = own.rates[index]
+    const there = peer?.rates[index]
+    if (here === undefined) return []
+    const share = (rate: Rate) => `${(rate.clientCpuShare * 100).toFixed(0)} %`
+    return [
+      row(
+        `lookups/s, ${batch} in a request`,
+        count(here.perSecond),
+        there && count(there.perSecond),
+        ratio(here.perSecond, there?.perSecond),
+        batch >= 512 ? '≥ 200,000' : '',
       ),
-      `| lookups for each second of the scanner's processor time | ${Math.round(rates.asked / lookupCpuSeconds).toLocaleString('en')} | |`,
-      '',
-    )
-  } finally {
-    await site.close()
-  }
-}
-
-/** Asks with random known hashes over the real interface, from this process on the same machine. */
-async function lookups(site: Awaited<ReturnType<typeof createSite>>, seconds = lookupSeconds) {
-  const identity = JSON.parse(readFileSync(join(site.homeOf('agent'), 'agent/identity.json'), 'utf8')) as {
-    keyPem: string
-    certificatePem: string
-    caPem: string
-  }
-  const agent = new Agent({
-    keepAlive: true,
-    maxSockets: lookupConnections,
-    key: identity.keyPem,
-    cert: identity.certificatePem,
-    ca: identity.caPem,
-    checkServerIdentity: () => undefined,
+      row(
+        '– for each second of the processor time of the server',
+        count(here.perCpuSecond),
+        there && count(there.perCpuSecond),
+        ratio(here.perCpuSecond, there?.perCpuSecond),
+      ),
+      row('– share of the asking program in all processor time', share(here), there && share(there)),
+    ]
   })
-  const ask = async (body: Buffer) =>
-    await new Promise<Buffer>((resolve, reject) => {
-      const options = { host: '127.0.0.1', port: site.scannerPort, method: 'POST', path: '/v1/lookup', agent }
-      const call = request({ ...options, headers: { 'content-length': body.length } })
-      call.on('error', reject)
-      call.on('response', (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () => resolve(Buffer.concat(chunks)))
-      })
-      call.end(body)
-    })
-  // Made beforehand: the hashing of this program is not what is measured.
-  const pool = Buffer.concat(
-    Array.from({ length: 200_000 }, () => hashOf(Math.floor(Math.random() * entries))),
-  )
-  let asked = 0
-  let known = 0
-  const rows: { batch: number; perSecond: number }[] = []
-  for (const batch of [64, 512, 4096]) {
-    let done = 0
-    const untilMs = performance.now() + seconds * 1000
-    await Promise.all(
-      Array.from({ length: lookupConnections }, async () => {
-        while (performance.now() < untilMs) {
-          const at = Math.floor(Math.random() * (200_000 - batch)) * 32
-          const codes = await ask(pool.subarray(at, at + batch * 32))
-          done += codes.length
-          for (const code of codes) if (code === lookupCodes.clean) known += 1
-        }
-      }),
-    )
-    asked += done
-    rows.push({ batch, perSecond: Math.round(done / seconds) })
-  }
-  agent.destroy()
-  return { rows, asked, known }
+  return [
+    `${count(entries)} verdicts; random known hashes, ${connections} connections with one request under way on each, mutual TLS 1.3, asked by a program of its own that has its requests ready and compares each answer. Redis has the same hashes as keys with values of 13 bytes and answers MGET. Load of the machine at the end: ${loadavg()
+      .map((value) => value.toFixed(1))
+      .join(', ')}.\n`,
+    '| | scanner | Redis | ratio | target |',
+    '| --- | ---: | ---: | ---: | ---: |',
+    ...rateRows,
+    row(
+      'bytes an entry (scanner: slots, free ones included; Redis: growth of RSS)',
+      own.entryBytes.toFixed(1),
+      peer?.entryBytes.toFixed(1),
+      ratio(own.entryBytes, peer?.entryBytes),
+      '≤ 100',
+    ),
+    row(
+      'most RSS seen',
+      `${mib(own.rssBytes)} MiB`,
+      peer && `${mib(peer.rssBytes)} MiB`,
+      ratio(own.rssBytes, peer?.rssBytes),
+      '≤ 1,500 MiB',
+    ),
+    row(
+      'on disk (scanner: log and snapshot; Redis: one RDB file)',
+      `${mib(own.logBytes)} + ${mib(own.snapshotBytes)} MiB`,
+      peer && `${mib(peer.fileBytes)} MiB`,
+    ),
+    row(
+      'start after kill -9, until it answers',
+      startText(own.fromSnapshot),
+      peer && startText(peer.start),
+      ratio(own.fromSnapshot.seconds, peer?.start.seconds),
+      'a few seconds',
+    ),
+    row('start without the snapshot, from the log', startText(own.fromLog)),
+    row(
+      'after that start',
+      own.isRight ? 'every verdict there' : 'verdicts missing',
+      peer && (peer.isRight ? 'every key there' : 'keys missing'),
+    ),
+  ].join('\n')
 }
 
-async function benchHolders(): Promise<string> {
-  const root = mkdtempSync(join(tmpdir(), 'ringwall-bench-'))
-  chmodSync(root, 0o711)
-  const silent = { info() {}, warn() {}, error() {} }
-  const cluster = await startManagedCluster({
-    dataDir: join(root, 'data'),
-    osUser: 'nobody',
-    logger: silent,
-    signal: AbortSignal.timeout(120_000),
-  })
-  const db = createDatabase<unknown>({ connection: cluster.connection })
-  try {
-    await migrate(
-      db,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
-    const ids = Array.from({ length: machines }, () => randomUUID())
-    await sql`insert into machine (id, hostname, os_family, os_name, pool, facts, agent_version)
-      select id, id::text, 'linux', 'Debian', '', '{}', '1' from unnest(${ids}::uuid[]) id`.execute(db)
-    const shared = Math.floor(filesPerMachine * sharedShare)
-    const templateHashes = Array.from({ length: templates }, () =>
-      Array.from({ length: shared }, () => randomBytes(32)),
-    )
-    const holders = createHolders({ db })
-    const rare: Buffer[] = []
-    say(`telling ${machines * filesPerMachine} holdings`)
-    const startedAtMs = performance.now()
-    for (const [index, id] of ids.entries()) {
-      const own = Array.from({ length: filesPerMachine - shared }, () => randomBytes(32))
-      if (own[0] !== undefined) rare.push(own[0])
-      const all = [...(templateHashes[index % templates] ?? []), ...own]
-      const holdings: Holding[] = all.map((hash) => ({ prefix: hash.subarray(0, 8), state: 1 }))
-      const generation = randomUUID()
-      for (let at = 0; at < holdings.length; at += sharingLimits.maxHoldings) {
-        const packed = packHoldings(holdings.slice(at, at + sharingLimits.maxHoldings))
-        await holders.onHoldings(id, { generation, isFirst: at === 0, entries: packed })
-      }
-    }
-    const toldMs = performance.now() - startedAtMs
-    const deltaStartMs = performance.now()
-    for (const id of ids.slice(0, 100)) {
-      const { rows } = await sql<{
-        generation: string
-      }>`select generation from holding_state where machine_id = ${id}`.execute(db)
-      const changes = Array.from({ length: 300 }, () => ({ prefix: randomBytes(8), state: 1 }))
-      await holders.onHoldings(id, {
-        generation: rows[0]?.generation ?? '',
-        isFirst: false,
-        entries: packHoldings(changes),
-      })
-    }
-    const deltaMs = (performance.now() - deltaStartMs) / 100
-    await sql`vacuum analyze holding`.execute(db)
-    const { rows: sizes } = await sql<{
-      bytes: number
-    }>`select pg_total_relation_size('holding')::bigint as bytes`.execute(db)
-    const time = async (hashes: Buffer[], expected: number) => {
-      const took: number[] = []
-      for (let round = 0; round < queries; round += 1) {
-        const hash = hashes[round % hashes.length] ?? Buffer.alloc(32)
-        const fromMs = performance.now()
-        const found = await findHolders(db, hash.toString('hex'))
-        took.push(performance.now() - fromMs)
-        if (found.length !== expected) throw new Error(`${found.length} holders, expected ${expected}`)
-      }
-      return `${quantile(took, 0.5).toFixed(1)} / ${quantile(took, 0.99).toFixed(1)} / ${Math.max(...took).toFixed(1)} ms`
-    }
-    const { rows: versions } = await sql<{ version: string }>`show server_version`.execute(db)
-    const server = Object.values(versions[0] ?? {})[0] ?? ''
-    lines.push(
-      `## Who has this hash: ${(machines * filesPerMachine).toLocaleString('en')} files on ${machines.toLocaleString('en')} machines\n`,
-      `${sharedShare * 100} % of a machine's files come from one of ${templates} templates. PostgreSQL ${server}, default settings.\n`,
-      '| | measured | target |',
-      '| --- | ---: | ---: |',
-      `| a content on ${machines / templates} machines, median / p99 / most | ${await time(templateHashes[0] ?? [], machines / templates)} | < 1 s |`,
-      `| a content on one machine | ${await time(rare, 1)} | < 1 s |`,
-      `| a content on none | ${await time(
-        Array.from({ length: 50 }, () => randomBytes(32)),
-        0,
-      )} | < 1 s |`,
-      `| table and index on disk | ${mib(sizes[0]?.bytes ?? 0)} MiB, ${((sizes[0]?.bytes ?? 0) / (machines * filesPerMachine)).toFixed(1)} bytes a file | |`,
-      `| first telling of all, one machine after the other | ${(toldMs / 1000).toFixed(0)} s, ${Math.round((machines * filesPerMachine * 1000) / toldMs).toLocaleString('en')} files/s | |`,
-      `| 300 changes of one machine | ${deltaMs.toFixed(0)} ms | |`,
-      '',
-    )
-    return `PostgreSQL ${server}`
-  } finally {
-    await db.destroy()
-    await cluster.stop()
-    rmSync(root, { recursive: true, force: true })
-  }
+const site = await createSite()
+try {
+  const identityOf = (name: 'agent' | 'scanner') =>
+    JSON.parse(readFileSync(join(site.homeOf(name), name, 'identity.json'), 'utf8')) as Identity
+  const agent = () => identityOf('agent')
+  const own = await benchScanner(site, agent)
+  const version = redisVersion()
+  if (version === undefined) say('no redis here (package redis-tools): no peer')
+  const peer =
+    version === undefined
+      ? undefined
+      : await benchRedis(join(site.root, 'redis'), identityOf('scanner'), agent())
+  const section = report(own, peer)
+  writeSection('cache', 'Verdict cache', [version === undefined ? 'no peer' : `Redis ${version}`], section)
+  process.stdout.write(`${section}\n`)
+} finally {
+  await site.close()
 }
-
-await benchScanner()
-const peer = await benchHolders()
-writeSection('cache', 'Verdict cache and index of holders', [peer], lines.join('\n'))
-process.stdout.write(`${lines.join('\n')}\n`)

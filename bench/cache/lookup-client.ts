@@ -34,7 +34,7 @@ function requestOf({ protocol, batch }: LookupJob, hashes: Buffer[]): Buffer {
 
 /** How every answer ends when each hash is known. */
 function wantedEnd({ protocol, batch }: LookupJob): Buffer {
-  if (protocol === 'ringwall') return Buffer.alloc(batch, Number(process.env.CODE ?? lookupCodes.clean))
+  if (protocol === 'ringwall') return Buffer.alloc(batch, lookupCodes.clean)
   const value = Buffer.concat([Buffer.from(`$${redisValue.length}\r\n`), redisValue, Buffer.from('\r\n')])
   return Buffer.concat([Buffer.from(`*${batch}\r\n`), ...Array.from({ length: batch }, () => value)])
 }

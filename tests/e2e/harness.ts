@@ -50,7 +50,7 @@ export async function waitFor<T>(
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return await new Promise((resolve) => {
     const server = createServer()
     server.listen(0, '127.0.0.1', () => {
