@@ -21,7 +21,7 @@ const environmentSchema = z.object({
   RINGWALL_SCANNER_DEADLINE_MS: z.coerce.number().int().min(100).max(600_000).default(30_000),
   RINGWALL_SCANNER_MAX_CONTENT: sizeBytes.default(scannerLimits.maxContentBytes),
   RINGWALL_SCANNER_IN_FLIGHT: sizeBytes.default(256 * 1024 * 1024),
-  /** Verdicts kept in memory, 56 to 70 bytes each; beyond it the oldest go. */
+  /** Verdicts kept in memory, 60 to 75 bytes each; beyond it the oldest go. */
   RINGWALL_SCANNER_CACHE_ENTRIES: z.coerce.number().int().min(1000).max(200_000_000).default(16_000_000),
   /** Share of disk that contents under way may use. */
   RINGWALL_SCANNER_TEMP_BYTES: sizeBytes.default(8 * 1024 ** 3),
