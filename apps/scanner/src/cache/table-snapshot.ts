@@ -22,6 +22,7 @@ const magic = Buffer.from('RWTABLE1')
 const headerBytes = 4096
 const shardsAt = 80
 const checksumAt = headerBytes - 4
+const pieceBytes = 256 * 1024
 /** Synced this much at a time: verdicts that are put meanwhile wait for the same disk. */
 const syncedBytes = 8 * 1024 ** 2
 
@@ -78,20 +79,29 @@ export function removeSnapshot(path: string): void {
   syncDirectory(dirname(path))
 }
 
-function readFully(file: number, bytes: Buffer): boolean {
+/**
+ * Fills `bytes` and answers their checksum; undefined when the file ends before. By way of a small buffer that stays
+ * in the processor's cache: memory that was never used is slow to come to, and is come to once.
+ */
+function readChecked(file: number, bytes: Buffer, piece: Buffer): number | undefined {
+  let checksum = 0
   for (let done = 0; done < bytes.length; ) {
-    const count = readSync(file, bytes, done, bytes.length - done, null)
-    if (count === 0) return false
+    const count = readSync(file, piece, 0, Math.min(piece.length, bytes.length - done), null)
+    if (count === 0) return undefined
+    checksum = crc32(piece.subarray(0, count), checksum)
+    piece.copy(bytes, done, 0, count)
     done += count
   }
-  return true
+  return checksum
 }
 
 export type Snapshot = { table: VerdictTable; mark: LogMark }
 
 function readFrom(file: number, isWanted: (mark: LogMark) => boolean): Snapshot | undefined {
   const header = Buffer.alloc(headerBytes)
-  if (!readFully(file, header) || !header.subarray(0, magic.length).equals(magic)) return undefined
+  const piece = Buffer.allocUnsafeSlow(pieceBytes)
+  if (readChecked(file, header, piece) === undefined) return undefined
+  if (!header.subarray(0, magic.length).equals(magic)) return undefined
   if (crc32(header.subarray(0, checksumAt)) !== header.readUInt32LE(checksumAt)) return undefined
   const mark = { records: header.readUIntLE(8, 6), lastRecord: header.subarray(16, 16 + recordBytes) }
   if (!isWanted(mark)) return undefined
@@ -105,7 +115,7 @@ function readFrom(file: number, isWanted: (mark: LogMark) => boolean): Snapshot 
   const checksums = shards.values()
   const table = VerdictTable.fromMemory(
     shards,
-    (bytes) => readFully(file, bytes) && crc32(bytes) === checksums.next().value?.checksum,
+    (bytes) => readChecked(file, bytes, piece) === checksums.next().value?.checksum,
   )
   return table === undefined ? undefined : { table, mark }
 }
