@@ -34,6 +34,8 @@ const minReplayedRecords = 250_000
 const snapshotRoom = 2
 
 type Write = { record: LogRecord; detail: Verdict | undefined }
+/** How many entries are kept, and after how many records of the log a snapshot may be due. */
+export type StoreOptions = { maxEntries?: number; snapshotAfterRecords?: number }
 export type StoreFigures = { staleEntries: number; ages: number[] }
 
 /**
@@ -49,6 +51,7 @@ export class VerdictStore {
   readonly #dir: string
   readonly #snapshotPath: string
   readonly #maxEntries: number
+  readonly #snapshotAfterRecords: number
   readonly #versions: ContentVersions
   readonly #log: VerdictLog
   readonly #table: VerdictTable
@@ -64,9 +67,10 @@ export class VerdictStore {
   #hashes: HashSet | undefined
   #figures: StoreFigures = { staleEntries: 0, ages: [0, 0, 0, 0, 0] }
 
-  private constructor(dir: string, maxEntries: number) {
+  private constructor(dir: string, { maxEntries, snapshotAfterRecords }: StoreOptions) {
     this.#dir = dir
-    this.#maxEntries = maxEntries
+    this.#maxEntries = maxEntries ?? Number.POSITIVE_INFINITY
+    this.#snapshotAfterRecords = snapshotAfterRecords ?? minReplayedRecords
     makePrivateDirectory(dir)
     this.#snapshotPath = join(dir, 'table.snapshot')
     this.#versions = openContentVersions(dir)
@@ -79,8 +83,8 @@ export class VerdictStore {
     this.#outbox = new Outbox(dir, { log: this.#log, details: this.#details, isCurrent })
   }
 
-  static open(dir: string, options: { maxEntries?: number } = {}): VerdictStore {
-    return new VerdictStore(dir, options.maxEntries ?? Number.POSITIVE_INFINITY)
+  static open(dir: string, options: StoreOptions = {}): VerdictStore {
+    return new VerdictStore(dir, options)
   }
 
   get size(): number {
@@ -242,7 +246,7 @@ export class VerdictStore {
       }
       if (this.#log.records > this.#table.size * 2 + minGarbageRecords) await this.#rewriteLog()
       const behind = this.#log.records - this.#snapshotRecords
-      if (behind > Math.max(minReplayedRecords, this.#table.size * replayedShare) && this.#hasRoom())
+      if (behind > Math.max(this.#snapshotAfterRecords, this.#table.size * replayedShare) && this.#hasRoom())
         await this.#takeSnapshot()
     })
   }
