@@ -24,6 +24,7 @@ import type { LookupJob, LookupOutcome } from './cache/lookup-client.ts'
 import { fillRedis, redisCommand, redisVersion, startRedis } from './cache/redis.ts'
 import { writeSection } from './section.ts'
 
+/** At least 300,000: with fewer a scanner takes no snapshot. */
 const entries = Number(process.env.RINGWALL_BENCH_ENTRIES ?? 10_000_000)
 const batches = [64, 512, 4096]
 const lookupSeconds = 6
