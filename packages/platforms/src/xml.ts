@@ -1,98 +1,182 @@
 /**
- * XML answers of platforms as small trees. Names are local names: real servers and simulators differ in prefixes. What a platform sends is
- * not trusted: the size, depth and number of elements are bounded, and a document type is refused, so no entity can expand.
+ * The one reader of XML that platforms send: small trees over the SAX parser of saxes. What a platform sends is not trusted: depth, elements
+ * and characters are bounded, and a document type is refused, so that no entity of the sender's own can expand.
  */
-import { AppError } from '@ringwall/contracts'
-import { SaxesParser } from 'saxes'
+import type { AppError } from '@ringwall/contracts'
+import { SaxesParser, type SaxesTagNS } from 'saxes'
 
 export type XmlElement = {
+  /** The local name: servers choose their prefixes as they like. */
   name: string
-  attributes: Record<string, string>
-  children: XmlElement[]
-  /** The text directly inside, trimmed. */
+  /** Those of no namespace by their names, those of XML Schema instance as `xsi:…` whatever their prefix; no others. */
+  attributes: Readonly<Record<string, string>>
+  /** The text directly inside, as it stands there. Empty where there are children: between them is white space that nobody reads. */
   text: string
+  children: XmlElement[]
 }
 
-export type XmlBudget = { maxDepth: number; maxElements: number; maxChars: number }
-/** A page of 100 machines has some 30,000 elements and 1 MB. */
-const defaultBudget: XmlBudget = { maxDepth: 64, maxElements: 1_000_000, maxChars: 128 * 1024 * 1024 }
+/** What one document may cost. "Held" counts since the last element that was handed out. */
+export type XmlBudget = {
+  maxDepth: number
+  maxElements: number
+  maxHeldElements: number
+  /** Characters of text and attributes. */
+  maxHeldChars: number
+}
+/** A VM of vSphere has some 300 elements; 10,000 of them fit. */
+export const streamBudget: XmlBudget = {
+  maxDepth: 64,
+  maxElements: 20_000_000,
+  maxHeldElements: 200_000,
+  maxHeldChars: 16 * 1024 * 1024,
+}
+/** A page of 100 machines of oVirt has some 30,000 elements and 1 MB. */
+export const documentBudget: XmlBudget = {
+  maxDepth: 64,
+  maxElements: 1_000_000,
+  maxHeldElements: 1_000_000,
+  maxHeldChars: 64 * 1024 * 1024,
+}
 
-/** The root of a whole document. Errors: platform_answer_invalid for what is not well-formed, cut off, or beyond the budget. */
-export function parseXml(
-  text: string,
-  source: { address: string; request: string },
-  budget: XmlBudget = defaultBudget,
-): XmlElement {
-  const refuse = (reason: string, cause?: unknown) =>
-    new AppError('platform_answer_invalid', { ...source, reason }, { cause })
-  if (text.length > budget.maxChars) throw refuse(`more than ${budget.maxChars} characters`)
-  const parser = new SaxesParser({ xmlns: true })
+export type XmlReader = {
+  write: (text: string) => void
+  /** The root, without what was handed out. Throws where the document is not complete. */
+  end: () => XmlElement
+}
+
+/**
+ * Reads a document piece by piece. Elements called `handOut` go to `onElement` when they end and are forgotten, so that an answer with
+ * 10,000 objects holds one at a time. Throws an Error with the reason for what is not well-formed (XML 1.0, Namespaces 1.0) or over budget.
+ */
+export function createXmlReader(
+  options: { handOut?: string; onElement?: (element: XmlElement) => void; budget?: XmlBudget } = {},
+): XmlReader {
+  const { handOut, onElement, budget = streamBudget } = options
+  const parser = new SaxesParser({ xmlns: true, position: false })
   const open: XmlElement[] = []
   let root: XmlElement | undefined
+  let handOutDepth = 0
   let elements = 0
+  let heldElements = 0
+  let heldChars = 0
+  /** The parser itself keeps what it has of a text or a tag until that ends. */
+  let unfinishedChars = 0
+
+  const boundChars = (chars: number) => {
+    if (chars > budget.maxHeldChars) throw new Error(`more than ${budget.maxHeldChars} characters at a time`)
+  }
+  const addText = (text: string) => {
+    heldChars += text.length
+    boundChars(heldChars)
+    const element = open.at(-1)
+    if (element !== undefined) element.text += text
+  }
+
   parser.on('doctype', () => {
-    throw refuse('it has a document type')
+    throw new Error('it has a document type')
   })
   parser.on('opentag', (tag) => {
+    unfinishedChars = 0
     elements += 1
-    if (elements > budget.maxElements) throw refuse(`more than ${budget.maxElements} elements`)
-    if (open.length >= budget.maxDepth) throw refuse(`elements nested deeper than ${budget.maxDepth}`)
-    const attributes: Record<string, string> = Object.create(null)
-    for (const { local, value } of Object.values(tag.attributes)) attributes[local] = value
-    const element: XmlElement = { name: tag.local, attributes, children: [], text: '' }
-    const parent = open.at(-1)
-    if (parent === undefined) root = element
-    else parent.children.push(element)
-    open.push(element)
+    heldElements += 1
+    if (elements > budget.maxElements) throw new Error(`more than ${budget.maxElements} elements`)
+    if (heldElements > budget.maxHeldElements)
+      throw new Error(`more than ${budget.maxHeldElements} elements at a time`)
+    if (open.length >= budget.maxDepth) throw new Error(`deeper than ${budget.maxDepth} elements`)
+    const attributes = attributesOf(tag)
+    for (const name in attributes) heldChars += attributes[name]?.length ?? 0
+    boundChars(heldChars)
+    open.push({ name: tag.local, attributes, text: '', children: [] })
+    if (handOutDepth === 0 && tag.local === handOut) handOutDepth = open.length
   })
-  const onText = (chunk: string) => {
-    const element = open.at(-1)
-    if (element !== undefined) element.text += chunk
-  }
-  parser.on('text', onText)
-  parser.on('cdata', onText)
+  parser.on('text', addText)
+  parser.on('cdata', addText)
   parser.on('closetag', () => {
+    unfinishedChars = 0
+    const depth = open.length
     const element = open.pop()
-    if (element !== undefined) element.text = element.text.trim()
+    if (element === undefined) return
+    if (element.children.length > 0) element.text = ''
+    if (depth === handOutDepth) {
+      handOutDepth = 0
+      heldElements = open.length
+      heldChars = 0
+      onElement?.(element)
+    } else if (depth === 1) root = element
+    else open.at(-1)?.children.push(element)
   })
-  try {
-    parser.write(text).close()
-  } catch (error) {
-    if (error instanceof AppError) throw error
-    throw refuse(`not XML (${error instanceof Error ? error.message : String(error)})`, error)
+
+  return {
+    write: (text) => {
+      unfinishedChars += text.length
+      parser.write(text)
+      boundChars(unfinishedChars)
+    },
+    end: () => {
+      parser.close()
+      if (root === undefined) throw new Error('it is empty')
+      return root
+    },
   }
-  if (root === undefined) throw refuse('an empty document')
-  return root
 }
 
-/** The first child of that name. */
-export function childOf(element: XmlElement | undefined, name: string): XmlElement | undefined {
-  return element?.children.find((child) => child.name === name)
+/** The root of a whole document. What is wrong with it is thrown as the error that `invalid` makes of the reason. */
+export function parseXml(
+  text: string,
+  invalid: (reason: string, cause: unknown) => AppError,
+  budget = documentBudget,
+): XmlElement {
+  const reader = createXmlReader({ budget })
+  try {
+    reader.write(text)
+    return reader.end()
+  } catch (error) {
+    throw invalid(error instanceof Error ? error.message : String(error), error)
+  }
 }
 
-/** Every child of that name: a list may have one element or many. */
-export function childrenOf(element: XmlElement | undefined, name: string): XmlElement[] {
-  return element?.children.filter((child) => child.name === name) ?? []
+const xsiNamespace = 'http://www.w3.org/2001/XMLSchema-instance'
+const noAttributes: XmlElement['attributes'] = Object.freeze(Object.create(null))
+
+function attributesOf(tag: SaxesTagNS): XmlElement['attributes'] {
+  let attributes: Record<string, string> | undefined
+  for (const name in tag.attributes) {
+    const attribute = tag.attributes[name]
+    if (attribute === undefined || (attribute.uri !== '' && attribute.uri !== xsiNamespace)) continue
+    attributes ??= Object.create(null) as Record<string, string>
+    attributes[attribute.uri === '' ? name : `xsi:${attribute.local}`] = attribute.value
+  }
+  return attributes ?? noAttributes
 }
 
 /** The element at the end of a path of first children. */
-export function elementAt(element: XmlElement | undefined, ...path: string[]): XmlElement | undefined {
-  return path.reduce<XmlElement | undefined>(childOf, element)
+export function childOf(element: XmlElement | undefined, ...path: string[]): XmlElement | undefined {
+  return path.reduce<XmlElement | undefined>(
+    (at, name) => at?.children.find((child) => child.name === name),
+    element,
+  )
 }
 
-/** The text at the end of a path of first children; null where there is none. */
-export function textAt(element: XmlElement | undefined, ...path: string[]): string | null {
-  return elementAt(element, ...path)?.text || null
+/** Every element that a path of names leads to: a list may have one element or many. */
+export function childrenOf(element: XmlElement | undefined, ...path: string[]): XmlElement[] {
+  return path.reduce<XmlElement[]>(
+    (found, name) => found.flatMap((parent) => parent.children.filter((child) => child.name === name)),
+    element === undefined ? [] : [element],
+  )
 }
 
-/** Text for use in an element or a quoted attribute. */
+/** Text at the end of a path of first children; null where it is absent or empty. */
+export function textOf(element: XmlElement | undefined, ...path: string[]): string | null {
+  return childOf(element, ...path)?.text || null
+}
+
+/** Text for element content and attributes. Characters that XML 1.0 cannot carry become U+FFFD. */
 export function escapeXml(text: string): string {
-  const entities: Record<string, string> = {
-    '&': '&amp;',
-    '<': '&lt;',
-    '>': '&gt;',
-    '"': '&quot;',
-    "'": '&apos;',
-  }
-  return text.replace(/[&<>"']/g, (character) => entities[character] ?? character)
+  return (
+    text
+      .toWellFormed()
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: XML 1.0 section 2.2 leaves them out
+      .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, '\ufffd')
+      .replace(/[&<>"'\r]/g, (character) => `&#${character.charCodeAt(0)};`)
+  )
 }

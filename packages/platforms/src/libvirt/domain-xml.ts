@@ -1,6 +1,6 @@
 import { AppError } from '@ringwall/contracts'
 import { normaliseMac, normaliseUuid } from '../normalise.ts'
-import { elementAt, elementsAt, parseXml, type XmlElement } from './xml.ts'
+import { childOf, childrenOf, documentBudget, parseXml, textOf, type XmlElement } from '../xml.ts'
 
 export type Disk = {
   /** Where the content lies: a path, `pool/volume`, or `protocol:name` of a network disk. */
@@ -25,14 +25,25 @@ export type DomainDescription = {
 /** Longer chains are not followed; QEMU itself warns long before. */
 const maxBackingDepth = 50
 
+/** The XML of a domain with hundreds of disks stays far below this; what passes it is not a domain. */
+const budget = { ...documentBudget, maxElements: 50_000 }
+
+function read(xml: string): XmlElement {
+  return parseXml(
+    xml,
+    (problems, cause) => new AppError('message_invalid', { type: 'xml', problems }, { cause }),
+    budget,
+  )
+}
+
 /** What a domain's XML (libvirt.org/formatdomain.html) says. Throws message_invalid. */
 export function parseDomainXml(xml: string): DomainDescription {
-  const domain = parseXml(xml)
-  const uuid = normaliseUuid(elementAt(domain, 'uuid')?.text)
-  const name = elementAt(domain, 'name')?.text ?? ''
-  if (domain.name !== 'domain' || uuid === null || name === '')
+  const domain = read(xml)
+  const uuid = normaliseUuid(textOf(domain, 'uuid'))
+  const name = textOf(domain, 'name')
+  if (domain.name !== 'domain' || uuid === null || name === null)
     throw new AppError('message_invalid', { type: 'domain', problems: 'not a domain with a name and a uuid' })
-  const macs = elementsAt(domain, 'devices', 'interface', 'mac').flatMap(
+  const macs = childrenOf(domain, 'devices', 'interface', 'mac').flatMap(
     ({ attributes }) => normaliseMac(attributes.address) ?? [],
   )
   // Its strings are slices of the XML and would keep all of it in memory; a clone's are not.
@@ -41,35 +52,34 @@ export function parseDomainXml(xml: string): DomainDescription {
     name,
     smbiosUuid: sysinfoUuid(domain) ?? uuid,
     macs: [...new Set(macs)],
-    disks: elementsAt(domain, 'devices', 'disk').flatMap(parseDisk),
+    disks: childrenOf(domain, 'devices', 'disk').flatMap(parseDisk),
     guestOs: guestOsOf(domain),
   })
 }
 
 function sysinfoUuid(domain: XmlElement): string | null {
-  if (elementAt(domain, 'os', 'smbios')?.attributes.mode !== 'sysinfo') return null
-  const entry = elementsAt(domain, 'sysinfo', 'system', 'entry').find(
+  if (childOf(domain, 'os', 'smbios')?.attributes.mode !== 'sysinfo') return null
+  const entry = childrenOf(domain, 'sysinfo', 'system', 'entry').find(
     ({ attributes }) => attributes.name === 'uuid',
   )
   return normaliseUuid(entry?.text)
 }
 
 function guestOsOf(domain: XmlElement): string | null {
-  const library = elementAt(domain, 'metadata', 'libosinfo:libosinfo')
-  return elementAt(library, 'libosinfo:os')?.attributes.id ?? null
+  return childOf(domain, 'metadata', 'libosinfo', 'os')?.attributes.id ?? null
 }
 
 function parseDisk(disk: XmlElement): Disk[] {
   // A CD-ROM or a floppy is put into many machines: it tells neither where one lives nor where it came from.
   const device = disk.attributes.device ?? 'disk'
-  const place = placeOf(elementAt(disk, 'source'))
+  const place = placeOf(childOf(disk, 'source'))
   if (place === null || (device !== 'disk' && device !== 'lun')) return []
   const backing: string[] = []
-  let next = elementAt(disk, 'backingStore')
+  let next = childOf(disk, 'backingStore')
   while (next !== undefined && backing.length < maxBackingDepth) {
-    const source = placeOf(elementAt(next, 'source'))?.source
+    const source = placeOf(childOf(next, 'source'))?.source
     if (source !== undefined) backing.push(source)
-    next = elementAt(next, 'backingStore')
+    next = childOf(next, 'backingStore')
   }
   return [{ ...place, backing }]
 }
@@ -91,5 +101,5 @@ function folderOf(path: string): string {
 
 /** `host/uuid` of capabilities XML (libvirt.org/formatcaps.html); null where there is none. Throws message_invalid. */
 export function parseHostUuid(capabilitiesXml: string): string | null {
-  return normaliseUuid(elementAt(parseXml(capabilitiesXml), 'host', 'uuid')?.text)
+  return normaliseUuid(textOf(read(capabilitiesXml), 'host', 'uuid'))
 }

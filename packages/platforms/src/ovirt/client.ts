@@ -64,8 +64,8 @@ export function createOvirtClient(options: ConnectorOptions): OvirtClient {
   let followSet = 0
 
   const refused = () => new AppError('platform_login_failed', { address, account })
-  const unexpected = (request: string, reason: string) =>
-    new AppError('platform_answer_invalid', { address, request, reason })
+  const unexpected = (request: string, reason: string, cause?: unknown) =>
+    new AppError('platform_answer_invalid', { address, request, reason }, { cause })
 
   /** The value of `Authorization`. Engines before 4.0 have no sign-on service and take Basic. */
   const session = createSession(async (signal): Promise<string> => {
@@ -100,7 +100,8 @@ export function createOvirtClient(options: ConnectorOptions): OvirtClient {
   async function readUnless(statuses: number[], path: string, signal: AbortSignal) {
     const request = `GET ${apiPath}${path}`
     const answer = await get(path, signal)
-    if (answer.status === 200) return parseXml(answer.body, { address, request })
+    if (answer.status === 200)
+      return parseXml(answer.body, (reason, cause) => unexpected(request, `XML: ${reason}`, cause))
     if (statuses.includes(answer.status)) return undefined
     if (answer.status === 403) throw new AppError('platform_permission', { account, what: path, address })
     if (answer.status >= 502 && answer.status <= 504) throw new AppError('unavailable', { what: address })

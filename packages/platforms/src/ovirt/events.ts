@@ -2,8 +2,7 @@
  * The events of an engine as triggers. Ids grow, but one that was numbered early may be committed late, so each poll asks for the last few
  * again and forgets nothing that it has not seen.
  */
-import type { XmlElement } from '../xml.ts'
-import { childrenOf } from '../xml.ts'
+import { childrenOf, type XmlElement } from '../xml.ts'
 import type { OvirtClient } from './client.ts'
 import { idOf, linkedId } from './records.ts'
 

@@ -13,7 +13,7 @@ import type {
   Inventory,
   MachineRecord,
 } from '../types.ts'
-import { childrenOf, textAt, type XmlElement } from '../xml.ts'
+import { childrenOf, textOf, type XmlElement } from '../xml.ts'
 import { concurrentReads, createOvirtClient, defaultPort, type OvirtClient } from './client.ts'
 import { type EventBatch, type EventCursor, openEventCursor } from './events.ts'
 import {
@@ -154,7 +154,7 @@ async function readTemplates(
 ): Promise<Map<string, MachineRecord>> {
   const { items } = await client.readAll('templates', 'template', (element) => element, signal)
   await addOverlooked(items, expected ?? [], signal, (id) => readTemplate(client, id, signal))
-  const names = new Map([...items].map(([id, template]) => [id, textAt(template, 'name') ?? id]))
+  const names = new Map([...items].map(([id, template]) => [id, textOf(template, 'name') ?? id]))
   const templates = [...items].filter(([, template]) => !isBlankTemplate(template))
   return new Map(templates.map(([id, template]) => [id, templateOf(template, names)]))
 }
@@ -180,7 +180,7 @@ const readTemplate = (client: OvirtClient, id: string, signal: AbortSignal) =>
 async function readStorageNames(client: OvirtClient, signal: AbortSignal): Promise<Map<string, string>> {
   const root = await client.readUnless([403, 404], '/storagedomains', signal)
   const domains = childrenOf(root, 'storage_domain')
-  return new Map(domains.map((domain) => [idOf(domain), textAt(domain, 'name') ?? idOf(domain)]))
+  return new Map(domains.map((domain) => [idOf(domain), textOf(domain, 'name') ?? idOf(domain)]))
 }
 
 /** The record of a machine; engines that do not follow links are asked for its network cards. */
@@ -245,7 +245,7 @@ async function readBackTemplate(
 ): Promise<Change[]> {
   const template = await readTemplate(client, id, signal)
   if (template === undefined) return state.templates.has(id) ? [{ type: 'gone', ref: id }] : []
-  state.templateNames.set(id, textAt(template, 'name') ?? id)
+  state.templateNames.set(id, textOf(template, 'name') ?? id)
   if (isBlankTemplate(template)) return []
   state.templates.add(id)
   return [{ type: 'machine', machine: templateOf(template, state.templateNames), at: null }]
@@ -255,14 +255,14 @@ async function check(client: OvirtClient, signal: AbortSignal) {
   const api = await client.read('', signal)
   const info = api.children.find(({ name }) => name === 'product_info')
   const version = info?.children.find(({ name }) => name === 'version')
-  const parts = ['major', 'minor', 'build'].map((part) => version?.attributes[part] ?? textAt(version, part))
-  const full = textAt(info, 'full_version') ?? textAt(version, 'full_version')
+  const parts = ['major', 'minor', 'build'].map((part) => version?.attributes[part] ?? textOf(version, part))
+  const full = textOf(info, 'full_version') ?? textOf(version, 'full_version')
   const warnings: string[] = []
   const hosts = await client.readUnless([403, 404], '/hosts?max=1', signal)
   if (childrenOf(hosts, 'host').length === 0)
     warnings.push('The account sees no hosts: it needs a role such as ReadOnlyAdmin on the system.')
   return {
-    product: textAt(info, 'name') ?? 'oVirt',
+    product: textOf(info, 'name') ?? 'oVirt',
     version: full ?? parts.filter((part) => part !== null).join('.'),
     // The API names no id of an installation.
     instanceId: null,

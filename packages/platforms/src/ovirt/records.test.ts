@@ -1,9 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseXml, type XmlElement } from '../xml.ts'
+import { createXmlReader, type XmlElement } from '../xml.ts'
 import { hostOf, machineOf, nicsInside, statusOf, templateOf } from './records.ts'
 
-const read = (text: string) => parseXml(text, { address: 'engine.example', request: 'GET /api/vms/1' })
+const read = (text: string) => {
+  const reader = createXmlReader()
+  reader.write(text)
+  return reader.end()
+}
 const noNames = { templateNames: new Map<string, string>(), storageNames: new Map<string, string>() }
 const machine = (text: string) => {
   const element = read(text)

@@ -4,7 +4,7 @@
  */
 import { normaliseMac, normaliseUuid } from '../normalise.ts'
 import type { ClusterRecord, HostRecord, MachineRecord, ParentRecord } from '../types.ts'
-import { childOf, childrenOf, elementAt, textAt, type XmlElement } from '../xml.ts'
+import { childOf, childrenOf, textOf, type XmlElement } from '../xml.ts'
 
 /** The template of machines that were made from none. */
 const blankTemplate = '00000000-0000-0000-0000-000000000000'
@@ -35,11 +35,11 @@ const hostStates: Record<string, HostRecord['state']> = {
 
 /** A value that version 3 keeps in an attribute and version 4 in a child. */
 function inEitherForm(element: XmlElement | undefined, name: string): string | null {
-  return element?.attributes[name] ?? textAt(element, name)
+  return element?.attributes[name] ?? textOf(element, name)
 }
 
 export function statusOf(element: XmlElement): string {
-  return textAt(element, 'status', 'state') ?? textAt(element, 'status') ?? 'unknown'
+  return textOf(element, 'status', 'state') ?? textOf(element, 'status') ?? 'unknown'
 }
 
 export const idOf = (element: XmlElement): string => element.attributes.id ?? ''
@@ -49,16 +49,16 @@ export function linkedId(element: XmlElement, name: string): string | null {
 }
 
 export function clusterOf(element: XmlElement): ClusterRecord {
-  return { ref: idOf(element), name: textAt(element, 'name') ?? idOf(element) }
+  return { ref: idOf(element), name: textOf(element, 'name') ?? idOf(element) }
 }
 
 export function hostOf(element: XmlElement): HostRecord {
   return {
     ref: idOf(element),
-    name: textAt(element, 'name') ?? idOf(element),
+    name: textOf(element, 'name') ?? idOf(element),
     clusterRef: linkedId(element, 'cluster'),
-    address: textAt(element, 'address'),
-    uuid: textAt(element, 'hardware_information', 'uuid'),
+    address: textOf(element, 'address'),
+    uuid: textOf(element, 'hardware_information', 'uuid'),
     state: hostStates[statusOf(element)] ?? 'unknown',
     version: inEitherForm(childOf(element, 'version'), 'full_version'),
   }
@@ -81,7 +81,7 @@ export function machineOf(element: XmlElement, facts: MachineFacts): MachineReco
   const id = idOf(element)
   return {
     ref: id,
-    name: textAt(element, 'name') ?? id,
+    name: textOf(element, 'name') ?? id,
     isTemplate: false,
     hostRef: linkedId(element, 'host'),
     // The engine names the destination only in the words of an event.
@@ -113,12 +113,12 @@ export function templateOf(element: XmlElement, templateNames: ReadonlyMap<strin
           ref: base,
           name: templateNames.get(base) ?? null,
           kind: 'unknown',
-          evidence: `version ${textAt(version, 'version_number') ?? '?'} of base_template ${base}`,
+          evidence: `version ${textOf(version, 'version_number') ?? '?'} of base_template ${base}`,
         }
       : null
   return {
     ref: id,
-    name: textAt(element, 'name') ?? id,
+    name: textOf(element, 'name') ?? id,
     isTemplate: true,
     hostRef: null,
     migratingToRef: null,
@@ -154,13 +154,13 @@ function addressesOf(element: XmlElement, nics: XmlElement[]): string[] {
     // Bridges of containers in the guest are reported too: only the machine's own cards count.
     ...ofMachine.filter((device) => macs.has(normaliseMac(inEitherForm(childOf(device, 'mac'), 'address')))),
   ]
-  const lists = [...devices.map((device) => childOf(device, 'ips')), elementAt(element, 'guest_info', 'ips')]
+  const lists = [...devices.map((device) => childOf(device, 'ips')), childOf(element, 'guest_info', 'ips')]
   return unique(lists.flatMap((ips) => childrenOf(ips, 'ip')).map((ip) => inEitherForm(ip, 'address')))
 }
 
 function guestOsOf(element: XmlElement): string | null {
   const reported = childOf(element, 'guest_operating_system')
-  const words = [textAt(reported, 'distribution'), textAt(reported, 'version', 'full_version')]
+  const words = [textOf(reported, 'distribution'), textOf(reported, 'version', 'full_version')]
   if (words[0] !== null) return words.filter((word) => word !== null).join(' ')
   const type = inEitherForm(childOf(element, 'os'), 'type')
   return type === null || type.startsWith('other') ? null : type
@@ -168,7 +168,7 @@ function guestOsOf(element: XmlElement): string | null {
 
 function storageIdsOf(element: XmlElement): string[] {
   return childrenOf(childOf(element, 'disk_attachments'), 'disk_attachment').flatMap((attachment) =>
-    childrenOf(elementAt(attachment, 'disk', 'storage_domains'), 'storage_domain').map(idOf),
+    childrenOf(childOf(attachment, 'disk', 'storage_domains'), 'storage_domain').map(idOf),
   )
 }
 

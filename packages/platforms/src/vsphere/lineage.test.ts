@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { createXmlReader } from '../xml.ts'
 import { linkedParent, toCopy } from './lineage.ts'
 import { emptyMachineFacts } from './records.ts'
-import { createXmlReader } from './xml.ts'
 
 function event(type: string, body: string) {
   const reader = createXmlReader()

@@ -1,10 +1,10 @@
 import { isAppError } from '@ringwall/contracts'
 import type { ParentRecord, Ref } from '../types.ts'
+import { childrenOf, textOf, type XmlElement } from '../xml.ts'
 import { returned } from './property-collector.ts'
 import { type MachineFacts, unescapeName } from './records.ts'
 import { isLost, type Session } from './session.ts'
-import { SoapFault } from './soap.ts'
-import { childrenOf, textOf, type XmlElement } from './xml.ts'
+import { SoapFault, typeOf } from './soap.ts'
 
 /** How far back copies are looked for when a platform is first read. */
 const lookBackMs = 30 * 24 * 3_600_000
@@ -87,7 +87,7 @@ export function createCopyEvents(session: Session): CopyEvents {
 
 /** Which VM an event says to be a copy, and of what. VmDeployedEvent: of a template; VmClonedEvent: of a VM. */
 export function toCopy(event: XmlElement): { ref: Ref; parent: ParentRecord } | undefined {
-  const type = event.xsiType ?? ''
+  const type = typeOf(event) ?? ''
   const source = type === 'VmDeployedEvent' ? 'srcTemplate' : 'sourceVm'
   const ref = textOf(event, 'vm', 'vm')
   const sourceRef = textOf(event, source, 'vm')

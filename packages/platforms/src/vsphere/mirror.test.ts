@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ParentRecord } from '../types.ts'
+import { createXmlReader } from '../xml.ts'
 import { createMirror } from './mirror.ts'
 import { type ObjectUpdate, toUpdate } from './property-collector.ts'
-import { createXmlReader } from './xml.ts'
 
 const parents = new Map<string, ParentRecord>()
 
@@ -22,8 +22,7 @@ function filled() {
 
 const value = (text: string, refType?: string) => ({
   name: 'val',
-  xsiType: undefined,
-  refType,
+  attributes: refType === undefined ? {} : { type: refType },
   text,
   children: [],
 })

@@ -1,6 +1,6 @@
+import { childOf, childrenOf, escapeXml, textOf, type XmlElement } from '../xml.ts'
 import type { Session } from './session.ts'
 import { type ManagedObject, refXml, SoapFault, toRef } from './soap.ts'
-import { childrenOf, escapeXml, textOf, type XmlElement } from './xml.ts'
 
 /** Property paths to read, by type of managed object. */
 export type PropertyPaths = Readonly<Record<string, readonly string[]>>
@@ -133,7 +133,7 @@ export async function retrieveProperties(options: {
 
 /** The managed object that a call made. */
 export function returned(answer: XmlElement, session: { address: string }, request: string): ManagedObject {
-  const ref = toRef(childrenOf(answer, 'returnval')[0])
+  const ref = toRef(childOf(answer, 'returnval'))
   if (ref !== undefined) return ref
   throw new SoapFault('', { address: session.address, request, reason: 'no reference' })
 }
@@ -153,7 +153,7 @@ function filterSpec(view: ManagedObject, paths: PropertyPaths): string {
 /** An `ObjectUpdate`: `changeSet` items without `val`, and removals of any kind, leave the property unset. */
 export function toUpdate(element: XmlElement): ObjectUpdate {
   const kind = textOf(element, 'kind')
-  const object = toRef(childrenOf(element, 'obj')[0])
+  const object = toRef(childOf(element, 'obj'))
   if (object === undefined || (kind !== 'enter' && kind !== 'modify' && kind !== 'leave'))
     throw new Error(`an objectSet of kind ${kind}`)
   return {
@@ -161,21 +161,21 @@ export function toUpdate(element: XmlElement): ObjectUpdate {
     object,
     changes: childrenOf(element, 'changeSet').map((change) => ({
       path: textOf(change, 'name') ?? '',
-      value: textOf(change, 'op') === 'assign' ? childrenOf(change, 'val')[0] : undefined,
+      value: textOf(change, 'op') === 'assign' ? childOf(change, 'val') : undefined,
     })),
   }
 }
 
 /** An `ObjectContent`, said as the change of the properties that it has. */
 function toRetrieved(element: XmlElement): ObjectUpdate {
-  const object = toRef(childrenOf(element, 'obj')[0])
+  const object = toRef(childOf(element, 'obj'))
   if (object === undefined) throw new Error('an object without its reference')
   return {
     kind: 'modify',
     object,
     changes: childrenOf(element, 'propSet').map((property) => ({
       path: textOf(property, 'name') ?? '',
-      value: childrenOf(property, 'val')[0],
+      value: childOf(property, 'val'),
     })),
   }
 }

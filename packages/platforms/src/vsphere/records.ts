@@ -1,9 +1,9 @@
 import { isIP } from 'node:net'
 import { normaliseMac, normaliseUuid } from '../normalise.ts'
 import type { HostRecord, MachineRecord, ParentRecord, Ref } from '../types.ts'
+import { childOf, childrenOf, textOf, type XmlElement } from '../xml.ts'
 import type { ObjectUpdate, PropertyPaths } from './property-collector.ts'
-import { toRef } from './soap.ts'
-import { childOf, childrenOf, textOf, type XmlElement } from './xml.ts'
+import { toRef, typeOf } from './soap.ts'
 
 /** A virtual disk: its file and the files it builds upon, nearest first, as `[datastore] folder/file.vmdk`. */
 export type DiskFacts = { file: string; parents: string[] }
@@ -164,7 +164,7 @@ function update<Facts>(readers: Readers<Facts>, facts: Facts, changes: ObjectUpd
 const longPath = (_: string, group: string) => `${group}.`
 
 function toDisk(device: XmlElement): DiskFacts[] {
-  if (device.xsiType !== 'VirtualDisk') return []
+  if (typeOf(device) !== 'VirtualDisk') return []
   const backing = childOf(device, 'backing')
   const file = textOf(backing, 'fileName')
   if (file === null) return []

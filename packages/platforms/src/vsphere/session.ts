@@ -1,6 +1,6 @@
 import { AppError, type PlatformCredentials } from '@ringwall/contracts'
+import { childOf, escapeXml, textOf, type XmlElement } from '../xml.ts'
 import { type ManagedObject, type Soap, type SoapCall, SoapFault, toRef } from './soap.ts'
-import { childOf, escapeXml, textOf, type XmlElement } from './xml.ts'
 
 /** The entry points of one server. Their ids differ between vCenter and ESXi (`ha-…`), so they are asked for, never assumed. */
 export type ServiceContent = {

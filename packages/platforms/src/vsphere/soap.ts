@@ -1,6 +1,6 @@
 import { AppError } from '@ringwall/contracts'
 import type { PinnedHttp } from '../http.ts'
-import { childOf, createXmlReader, escapeXml, textOf, type XmlElement } from './xml.ts'
+import { childOf, createXmlReader, escapeXml, textOf, type XmlElement } from '../xml.ts'
 
 /** A managed object: its type and its id, e.g. `VirtualMachine` `vm-48`. Ids are unique within one server. */
 export type ManagedObject = { type: string; id: string }
@@ -44,7 +44,7 @@ export function createSoap(options: { http: PinnedHttp; address: string }): Soap
       const invalid = (reason: string, cause?: unknown) =>
         new AppError('platform_answer_invalid', { address, request: method, reason }, { cause })
       const reader = createXmlReader({
-        ...(handOut === undefined ? {} : { handOut: new Set([handOut]) }),
+        ...(handOut === undefined ? {} : { handOut }),
         ...(onElement === undefined ? {} : { onElement }),
       })
       const read = <T>(work: () => T): T => {
@@ -85,7 +85,7 @@ export function createSoap(options: { http: PinnedHttp; address: string }): Soap
 
 function toFault(fault: XmlElement, where: { address: string; request: string }): SoapFault {
   const detail = childOf(fault, 'detail')?.children[0]
-  const name = detail?.xsiType ?? detail?.name.replace(/Fault$/, '') ?? ''
+  const name = typeOf(detail) ?? detail?.name.replace(/Fault$/, '') ?? ''
   const text = textOf(fault, 'faultstring') ?? ''
   return new SoapFault(name, { ...where, reason: [name, text].filter((part) => part !== '').join(': ') })
 }
@@ -106,8 +106,14 @@ export function refXml(name: string, { type, id }: ManagedObject): string {
 
 /** The managed object that an element refers to; undefined where it refers to none. */
 export function toRef(element: XmlElement | undefined): ManagedObject | undefined {
-  if (element?.refType === undefined || element.text === '') return undefined
-  return { type: element.refType, id: element.text }
+  const type = element?.attributes.type
+  if (type === undefined || element === undefined || element.text === '') return undefined
+  return { type, id: element.text }
+}
+
+/** The vim25 type that an element says to have (`xsi:type` without its prefix), e.g. `VirtualDisk`. */
+export function typeOf(element: XmlElement | undefined): string | undefined {
+  return element?.attributes['xsi:type']?.replace(/^.*:/, '')
 }
 
 function reasonOf(error: unknown): string {
