@@ -193,7 +193,9 @@ describe.skipIf(missing !== undefined)('vSphere against vcsim', () => {
     const esx = await startVcsim({ esx: true, vms: 7 })
     cleanUps.push(esx.stop)
     const connector = await connect(esx)
-    expect((await connector.check(signal())).warnings).toEqual([expect.stringContaining('single ESXi host')])
+    expect((await connector.check(signal())).warnings).toEqual([
+      { code: 'single_host', params: { product: 'ESXi' } },
+    ])
     const { clusters, hosts, machines } = await connector.list(signal())
     expect([clusters.length, hosts.length, machines.length]).toEqual([0, 1, 7])
     expect(hosts[0]?.ref).toBe('ha-host')

@@ -7,7 +7,12 @@
  * - What `watch` hears is only a trigger; the records it yields were read back from the platform.
  * - Nothing secret leaves before the pinned fingerprint was seen.
  */
-import type { PlatformCapabilities, PlatformCredentials, PlatformKind } from '@ringwall/contracts'
+import type {
+  PlatformCapabilities,
+  PlatformCredentials,
+  PlatformKind,
+  PlatformWarningCode,
+} from '@ringwall/contracts'
 import type { Clock, Logger } from '@ringwall/runtime'
 import type { Recorder } from './recorder.ts'
 
@@ -77,8 +82,8 @@ export type PlatformIdentity = {
   version: string
   /** Stable id of the installation where there is one: two entries for one vCenter are told by it. */
   instanceId: string | null
-  /** What the account cannot see or do that the connector would like, in words for the operator. Empty: all well. */
-  warnings: string[]
+  /** What the account cannot see or do that the connector would like. Empty: all well. */
+  warnings: { code: PlatformWarningCode; params: Record<string, string> }[]
 }
 
 export interface Connector {

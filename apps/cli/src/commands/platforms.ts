@@ -1,4 +1,4 @@
-import { AppError, apiRoutes, type Platform } from '@ringwall/contracts'
+import { AppError, apiRoutes, type Platform, platformWarningText } from '@ringwall/contracts'
 import { type Context, printPage } from '../context.ts'
 import { exitCodes } from '../exit-codes.ts'
 import { formatTime } from '../output.ts'
@@ -98,7 +98,7 @@ export async function testPlatform(
       const { clusters, hosts, machines, templates } = result.preview
       context.print(fill(words.preview, { clusters, hosts, machines, templates }))
     }
-    for (const warning of warnings) context.note(warning)
+    for (const warning of warnings) context.note(platformWarningText(warning, context.language))
   }
   return exitCodes.ok
 }

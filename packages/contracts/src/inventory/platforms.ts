@@ -6,6 +6,7 @@ import {
   platformCredentialsSchema,
   platformKindSchema,
 } from './platform-kinds.ts'
+import { platformWarningSchema } from './platform-warnings.ts'
 
 const fingerprintPattern = /(^|=)sha256:[0-9a-f]{64}$/
 /** `sha256:<hex>`; for a platform of several hosts `host=sha256:<hex>` of each, set apart by commas. */
@@ -40,7 +41,8 @@ export const platformIdentitySchema = z.object({
   product: z.string(),
   version: z.string(),
   instanceId: z.string().nullable(),
-  warnings: z.array(z.string()),
+  /** What the account cannot see or do that would help. */
+  warnings: z.array(platformWarningSchema),
 })
 
 /**

@@ -12,6 +12,7 @@ import type {
   ConnectorOptions,
   Inventory,
   MachineRecord,
+  PlatformIdentity,
 } from '../types.ts'
 import { childrenOf, textOf, type XmlElement } from '../xml.ts'
 import { concurrentReads, createOvirtClient, defaultPort, type OvirtClient } from './client.ts'
@@ -251,16 +252,16 @@ async function readBackTemplate(
   return [{ type: 'machine', machine: templateOf(template, state.templateNames), at: null }]
 }
 
-async function check(client: OvirtClient, signal: AbortSignal) {
+async function check(client: OvirtClient, signal: AbortSignal): Promise<PlatformIdentity> {
   const api = await client.read('', signal)
   const info = api.children.find(({ name }) => name === 'product_info')
   const version = info?.children.find(({ name }) => name === 'version')
   const parts = ['major', 'minor', 'build'].map((part) => version?.attributes[part] ?? textOf(version, part))
   const full = textOf(info, 'full_version') ?? textOf(version, 'full_version')
-  const warnings: string[] = []
+  const warnings: PlatformIdentity['warnings'] = []
   const hosts = await client.readUnless([403, 404], '/hosts?max=1', signal)
   if (childrenOf(hosts, 'host').length === 0)
-    warnings.push('The account sees no hosts: it needs a role such as ReadOnlyAdmin on the system.')
+    warnings.push({ code: 'hosts_hidden', params: { role: 'ReadOnlyAdmin' } })
   return {
     product: textOf(info, 'name') ?? 'oVirt',
     version: full ?? parts.filter((part) => part !== null).join('.'),

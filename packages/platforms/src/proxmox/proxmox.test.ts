@@ -50,7 +50,10 @@ describe('Proxmox VE against its simulator', () => {
       privileges: ['Sys.Audit'],
     })
     await using connector = openConnector(proxmox, blind, byPassword)
-    expect((await connector.check(never)).warnings).toHaveLength(2)
+    expect((await connector.check(never)).warnings).toEqual([
+      { code: 'guests_hidden', params: { privilege: 'VM.Audit' } },
+      { code: 'guest_addresses_hidden', params: { privilege: 'VM.GuestAgent.Audit' } },
+    ])
     // Proxmox answers an empty list here, which would look like the end of every guest.
     await expect(connector.list(never)).rejects.toMatchObject({ code: 'platform_permission' })
     await blind.close()

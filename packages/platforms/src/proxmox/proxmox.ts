@@ -13,6 +13,7 @@ import type {
   ConnectorOptions,
   HostRecord,
   Inventory,
+  PlatformIdentity,
 } from '../types.ts'
 import { createProxmoxClient, defaultPort, type ProxmoxClient } from './client.ts'
 import type { GuestConfig } from './config.ts'
@@ -234,18 +235,18 @@ function hostChanges(state: Known, rows: ResourceRow[]): Change[] {
   })
 }
 
-async function check(client: ProxmoxClient, signal: AbortSignal) {
+async function check(client: ProxmoxClient, signal: AbortSignal): Promise<PlatformIdentity> {
   const { version } = await client.read('/version', versionSchema, signal)
   const privileges = await privilegesOf(client, signal)
   const status = await client.read('/cluster/status', statusSchema, signal)
-  const warnings: string[] = []
+  const warnings: PlatformIdentity['warnings'] = []
   if (privileges !== undefined) {
     const lacks = (...names: string[]) => !names.some((name) => privileges.has(name))
-    if (lacks('VM.Audit')) warnings.push('The account lacks VM.Audit: it sees no guests.')
-    if (lacks('Sys.Audit')) warnings.push('The account lacks Sys.Audit: clone tasks of others stay unseen.')
+    if (lacks('VM.Audit')) warnings.push({ code: 'guests_hidden', params: { privilege: 'VM.Audit' } })
+    if (lacks('Sys.Audit')) warnings.push({ code: 'clone_tasks_hidden', params: { privilege: 'Sys.Audit' } })
     // Until version 8 the agent was asked with VM.Monitor.
     if (lacks('VM.GuestAgent.Audit', 'VM.GuestAgent.Unrestricted', 'VM.Monitor'))
-      warnings.push('The account lacks VM.GuestAgent.Audit: addresses of guests stay unknown.')
+      warnings.push({ code: 'guest_addresses_hidden', params: { privilege: 'VM.GuestAgent.Audit' } })
   }
   const node = status.find(({ type }) => type === 'node')?.name ?? 'localhost'
   const path = `/nodes/${encodeURIComponent(node)}/certificates/info`

@@ -157,7 +157,10 @@ describe('a check', () => {
       product: 'VMware ESXi',
       version: '8.0.2',
       instanceId: null,
-      warnings: [expect.stringContaining('sees no host'), expect.stringContaining('single ESXi host')],
+      warnings: [
+        { code: 'hosts_hidden', params: { role: 'Read-only' } },
+        { code: 'single_host', params: { product: 'ESXi' } },
+      ],
     })
   })
 

@@ -108,7 +108,7 @@ function createVsphereConnector(options: ConnectorOptions): Connector {
 /** Signs in, looks at one host and asks for events: what an account without rights cannot. */
 async function check(session: Session, signal: AbortSignal): Promise<PlatformIdentity> {
   const { product, version, instanceId, isSingleHost } = await session.content(signal)
-  const warnings: string[] = []
+  const warnings: PlatformIdentity['warnings'] = []
   const hosts = await openUpdateStream(session, { HostSystem: ['name'] }, signal)
   try {
     let count = 0
@@ -119,18 +119,14 @@ async function check(session: Session, signal: AbortSignal): Promise<PlatformIde
         count += 1
       },
     })
-    if (count === 0)
-      warnings.push('The account sees no host: give it the read-only role at the top, propagated.')
+    if (count === 0) warnings.push({ code: 'hosts_hidden', params: { role: 'Read-only' } })
   } finally {
     await hosts.destroy()
   }
   if (isSingleHost) {
-    warnings.push(
-      'This is a single ESXi host: copies are told by linked disks only, and a VM that moves away is gone from here. ' +
-        'Where there is a vCenter, add it instead.',
-    )
+    warnings.push({ code: 'single_host', params: { product: 'ESXi' } })
   } else if ((await createCopyEvents(session).refresh(signal)) === undefined) {
-    warnings.push('The account may not read events: full clones are not told from other machines.')
+    warnings.push({ code: 'events_hidden', params: {} })
   }
   return { product, version, instanceId, warnings }
 }

@@ -105,4 +105,10 @@ export const inventoryMigrations: Record<string, Migration> = {
       db,
     )
   },
+  '2026-11-27-platform-warnings': async (db) => {
+    // They were English sentences and are codes now; the next check of a platform tells them again.
+    await sql`update platform set identity = jsonb_set(identity, '{warnings}', '[]') where identity is not null`.execute(
+      db,
+    )
+  },
 }

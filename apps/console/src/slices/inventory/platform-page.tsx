@@ -13,6 +13,7 @@ import { StoredErrorText } from '../../ui/stored-error.tsx'
 import { MonoText, TimeText } from '../../ui/texts.tsx'
 import { PlatformStateTag } from './asset-tags.tsx'
 import { PlatformSettings } from './platform-settings.tsx'
+import { PlatformWarnings } from './platform-warnings.tsx'
 
 function Figures({ platform }: { platform: Platform }) {
   const { t } = useTranslation()
@@ -199,9 +200,7 @@ function PlatformPage() {
               }
             />
           )}
-          {platform.identity?.warnings.map((warning) => (
-            <Alert key={warning} type="warning" showIcon title={warning} style={{ marginBottom: 16 }} />
-          ))}
+          <PlatformWarnings warnings={platform.identity?.warnings ?? []} />
           <Figures platform={platform} />
           <div className="grid grid-2">
             <Connection platform={platform} />

@@ -6,6 +6,7 @@ import { useApi, useApiWrite } from '../../app/api.ts'
 import { formatNumber } from '../../ui/format.ts'
 import { MonoText } from '../../ui/texts.tsx'
 import { CredentialFields, type CredentialValues, toPlatformCredentials } from './credential-fields.tsx'
+import { PlatformWarnings } from './platform-warnings.tsx'
 
 type Values = CredentialValues & { kind: PlatformKind; address: string; name: string }
 
@@ -133,9 +134,7 @@ function WizardForm({ onDone }: { onDone: () => void }) {
                   })
             }
           />
-          {preview.identity.warnings.map((warning) => (
-            <Alert key={warning} type="warning" showIcon title={warning} style={{ marginTop: 10 }} />
-          ))}
+          <PlatformWarnings warnings={preview.identity.warnings} />
           {preview.preview !== null && (
             <p className="muted break" style={{ margin: '14px 0 20px' }}>
               {[...preview.preview.hostNames, ...preview.preview.machineNames].join(' · ')}
