@@ -1,5 +1,5 @@
 /** Real peers for the libvirt connector: libvirtd daemons that take themselves for different hosts, and an sshd, each in its own folder. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import {
   chmodSync,
@@ -11,51 +11,15 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { eventually, freePort, loggedChild, stopped } from './programs.ts'
 
 /** A libvirtd of its own needs an account of passwd. Not `nobody`: nss-systemd shows it as locked, and sshd lets no locked account in. */
 const account = 'daemon'
-const readyMs = 60_000
-
-/** What is missing here; empty when the peers can run. */
-export function missingPrograms(...names: string[]): string[] {
-  const folders = [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/usr/bin']
-  const missing = names.filter((name) => !folders.some((folder) => existsSync(join(folder, name))))
-  if (process.getuid?.() !== 0) return [...missing, 'root (to become another account)']
-  const canRename = spawnSync('unshare', ['-u', 'true'], { stdio: 'ignore' }).status === 0
-  return canRename ? missing : [...missing, 'UTS namespaces (to give each daemon a host name)']
-}
 
 function idOf(option: '-u' | '-g'): number {
   return Number(spawnSync('id', [option, account], { encoding: 'utf8' }).stdout)
-}
-
-async function eventually(what: string, look: () => boolean, log: () => string): Promise<void> {
-  for (const untilMs = Date.now() + readyMs; !look(); await new Promise((done) => setTimeout(done, 50)))
-    if (Date.now() > untilMs) throw new Error(`waited in vain for ${what}\n${log()}`)
-}
-
-function loggedChild(
-  command: string,
-  args: string[],
-  options: object,
-): { child: ChildProcess; log: () => string } {
-  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options })
-  let log = ''
-  child.stdout?.on('data', (chunk) => (log += String(chunk)))
-  child.stderr?.on('data', (chunk) => (log += String(chunk)))
-  return { child, log: () => log }
-}
-
-async function stopped(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return
-  const closed = new Promise((resolve) => child.once('close', resolve))
-  child.kill('SIGTERM')
-  const last = setTimeout(() => child.kill('SIGKILL'), 10_000)
-  await closed
-  clearTimeout(last)
 }
 
 export type Daemon = {
@@ -194,14 +158,4 @@ export async function startSshd(site: string): Promise<Sshd> {
     log,
     stop: () => stopped(child),
   }
-}
-
-async function freePort(): Promise<number> {
-  return await new Promise((resolve) => {
-    const server = createServer()
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -6,14 +6,8 @@ import { isAppError, type PlatformCredentials } from '@ringwall/contracts'
 import { type Change, type Connector, connectors, type MachineRecord } from '@ringwall/platforms'
 import { silentLogger, systemClock } from '@ringwall/runtime'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import {
-  createSite,
-  type Daemon,
-  missingPrograms,
-  type Sshd,
-  startDaemon,
-  startSshd,
-} from './libvirt-daemons.ts'
+import { createSite, type Daemon, type Sshd, startDaemon, startSshd } from './libvirt-daemons.ts'
+import { missingPrograms } from './programs.ts'
 
 const missing = missingPrograms(
   'libvirtd',

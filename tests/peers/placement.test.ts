@@ -7,7 +7,8 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSite, type Json, type Site, waitFor } from '../e2e/harness.ts'
-import { createSite as createHosts, type Daemon, missingPrograms, startDaemon } from './libvirt-daemons.ts'
+import { createSite as createHosts, type Daemon, startDaemon } from './libvirt-daemons.ts'
+import { missingPrograms } from './programs.ts'
 import { startVcsim, type Vcsim, vcsimMissing } from './vcsim/vcsim.ts'
 
 const noVcsim = vcsimMissing()

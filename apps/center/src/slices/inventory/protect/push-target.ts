@@ -32,8 +32,7 @@ export async function pushTo(options: {
     const must = async (step: string, command: string, stdin?: Parameters<SshSession['run']>[1]) => {
       const { exitCode, stdout, stderr } = await session.run(command, stdin)
       if (exitCode === 0) return stdout
-      const lines = (stderr.trim() || stdout.trim() || `exit code ${exitCode}`).split('\n')
-      const reason = lines.slice(-3).join(' ').slice(-maxReasonLength)
+      const reason = lastWords(stderr) || lastWords(stdout) || `exit code ${exitCode}`
       throw new AppError('ssh_command_failed', { address, step, reason })
     }
     const told = (await must('uname', 'uname -sm; id -u')).split('\n').map((line) => line.trim())
@@ -72,6 +71,12 @@ export async function pushTo(options: {
   }
 }
 
+/** The last lines of what a program said, as one. */
+function lastWords(output: string): string {
+  const lines = output.split('\n').filter((line) => line.trim() !== '')
+  return lines.slice(-3).join(' ').trim().slice(-maxReasonLength)
+}
+
 function accountOf(credentials: SshCredentials) {
   return credentials.kind === 'password'
     ? { username: credentials.username, password: credentials.password }
@@ -101,7 +106,7 @@ async function sudo(
     throw new AppError('ssh_command_failed', {
       address,
       step: 'sudo',
-      reason: stderr.trim().slice(-maxReasonLength),
+      reason: lastWords(stderr),
     })
   return { prefix: `sudo -k -S -p '' `, stdin: `${password}\n` }
 }
