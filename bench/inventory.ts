@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
+import { nodeFlags } from '../apps/cli/src/programs.ts'
 import { writeSection } from './section.ts'
 
 type Timed = { ms: number; sizeBytes: number }
@@ -38,7 +39,9 @@ await build({
     js: "import { createRequire as ringwallCreateRequire } from 'node:module'; const require = ringwallCreateRequire(import.meta.url);",
   },
 })
-const output = execFileSync(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'] }).toString()
+const output = execFileSync(process.execPath, [...nodeFlags.center, program], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+}).toString()
 rmSync(program)
 const figures = JSON.parse(output) as Figures
 const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`

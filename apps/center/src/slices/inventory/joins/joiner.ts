@@ -5,7 +5,7 @@ import { sql } from 'kysely'
 import type { Core, Db } from '../../../core/core.ts'
 import { lockAssets } from '../platforms/apply.ts'
 import { storeIssues } from './issues.ts'
-import { duplicateIdentities, type Identity, type Join, matchIdentities } from './match.ts'
+import { cleanIdentity, duplicateIdentities, type Identity, type Join, matchIdentities } from './match.ts'
 
 /** Changes within this time are looked at together. */
 const settleMs = 500
@@ -27,7 +27,7 @@ async function readNodes(db: Db): Promise<Node[]> {
       kind = 'template' as "isTemplate" from asset where gone_at is null
     union all select id, uuid, '{}', case when address is null then '{}' else array[address] end, 'platform_host', machine_id, join_evidence, false
       from platform_host where gone_at is null`.execute(db)
-  return rows
+  return rows.map(cleanIdentity)
 }
 
 async function readAgents(db: Db): Promise<Identity[]> {
@@ -36,12 +36,14 @@ async function readAgents(db: Db): Promise<Identity[]> {
     uuid: string | null
     nics: MachineFacts['addresses']
   }>`select id, facts->'dmi'->>'uuid' as uuid, facts->'addresses' as nics from machine`.execute(db)
-  return rows.map(({ id, uuid, nics }) => ({
-    id,
-    uuid,
-    macs: nics.map(({ mac }) => mac),
-    addresses: nics.map(({ address }) => address),
-  }))
+  return rows.map(({ id, uuid, nics }) =>
+    cleanIdentity({
+      id,
+      uuid,
+      macs: nics.map(({ mac }) => mac),
+      addresses: nics.map(({ address }) => address),
+    }),
+  )
 }
 
 export type Joiner = {

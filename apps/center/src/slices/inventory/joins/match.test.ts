@@ -1,17 +1,12 @@
 import { swapUuid } from '@ringwall/platforms'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { duplicateIdentities, type Identity, matchIdentities } from './match.ts'
+import { cleanIdentity, duplicateIdentities, type Identity, matchIdentities } from './match.ts'
 
 const uuid = '564d8c1a-2b3c-4d5e-8f90-a1b2c3d4e5f6'
 const otherUuid = '0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0'
-const identity = (id: string, parts: Partial<Identity> = {}): Identity => ({
-  id,
-  uuid: null,
-  macs: [],
-  addresses: [],
-  ...parts,
-})
+const identity = (id: string, parts: Partial<Identity> = {}): Identity =>
+  cleanIdentity({ id, uuid: null, macs: [], addresses: [], ...parts })
 
 describe('joins', () => {
   it('finds an SMBIOS uuid in both byte orders and in any spelling', () => {

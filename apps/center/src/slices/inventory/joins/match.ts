@@ -22,18 +22,20 @@ const commonAddress = /^(127\.|0\.|169\.254\.|::1$|fe80:|172\.17\.0\.1$|192\.168
 const commonMac = /^(02:42:|ff:ff:ff:ff:ff:ff)/
 
 /** An identity that can be compared: normalised, and without what tells nothing. */
-export function cleanIdentity({ id, uuid, macs, addresses }: Identity): Identity {
-  const normal = normaliseUuid(uuid)
+export function cleanIdentity<T extends Identity>(identity: T): T {
+  const uuid = normaliseUuid(identity.uuid)
+  const macs = identity.macs.map((mac) => normaliseMac(mac) ?? '')
+  const addresses = identity.addresses.map((address) => address.toLowerCase().replace(/[/%].*$/, ''))
   return {
-    id,
-    uuid: normal === null || placeholderUuids.has(normal) ? null : normal,
-    macs: [...new Set(macs.flatMap((mac) => normaliseMac(mac) ?? []))]
-      .filter((mac) => !commonMac.test(mac))
-      .sort(),
-    addresses: [...new Set(addresses.map((address) => address.toLowerCase().replace(/[/%].*$/, '')))]
-      .filter((address) => address !== '' && !commonAddress.test(address))
-      .sort(),
+    ...identity,
+    uuid: uuid === null || placeholderUuids.has(uuid) ? null : uuid,
+    macs: distinct(macs.filter((mac) => mac !== '' && !commonMac.test(mac))),
+    addresses: distinct(addresses.filter((address) => address !== '' && !commonAddress.test(address))),
   }
+}
+
+function distinct(items: string[]): string[] {
+  return items.length < 2 ? items : [...new Set(items)].sort()
 }
 
 type Level = 'uuid' | 'mac' | 'address'
@@ -153,14 +155,14 @@ function unclear(pairs: Pair[]): Issue[] {
 /**
  * Joins agents and assets by evidence: SMBIOS uuid in either byte order, then MACs, then addresses. A pair is joined when each is the only best
  * match of the other, where equal uuids are told apart by MACs and addresses. What stays unclear is an issue, is not joined, and is not tried
- * with weaker evidence. The order of the input plays no part.
+ * with weaker evidence. The order of the input plays no part. All of them are clean (`cleanIdentity`).
  */
 export function matchIdentities(
   assetList: Identity[],
   machineList: Identity[],
 ): { joins: Join[]; issues: Issue[] } {
-  const assets = new Map(assetList.map((asset) => [asset.id, cleanIdentity(asset)]))
-  const machines = new Map(machineList.map((machine) => [machine.id, cleanIdentity(machine)]))
+  const assets = new Map(assetList.map((asset) => [asset.id, asset]))
+  const machines = new Map(machineList.map((machine) => [machine.id, machine]))
   const result: { joins: Join[]; issues: Issue[] } = { joins: [], issues: [] }
   for (const level of ['uuid', 'mac', 'address'] as const) {
     const { joins, left } = joinClear(pairsAt(level, assets, machines))
@@ -178,9 +180,8 @@ export function matchIdentities(
   return result
 }
 
-/** Assets that share a uuid or a MAC. MACs that say no more than the uuids did are left out. */
-export function duplicateIdentities(assetList: Identity[]): Issue[] {
-  const assets = assetList.map(cleanIdentity)
+/** Clean assets that share a uuid or a MAC. MACs that say no more than the uuids did are left out. */
+export function duplicateIdentities(assets: Identity[]): Issue[] {
   const told = new Set<string>()
   const groups = (level: 'uuid' | 'mac', kind: Issue['kind']) =>
     [...indexBy(level, assets)].flatMap(([value, members]): Issue[] => {
