@@ -1,4 +1,5 @@
 /** Measures the topology page of 10,000 machines in a real browser: ./ringwall bench topology. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createDataCentre, startOvirtSimulator } from '@ringwall/platforms'
 import { chromium } from 'playwright-core'
 import { createSite, type Json, waitFor } from '../tests/e2e/harness.ts'
@@ -6,9 +7,25 @@ import { writeSection } from './section.ts'
 
 const machines = 10_000
 const rounds = 5
+const restMs = 1000
 const simulatorPassword = 'of-a-simulator-1'
 const password = 'Better-Than-Before-42'
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+
+/**
+ * In the page: `painted` resolves with the time since the navigation at which an element was on the screen. Playwright itself
+ * looks only every half second after a while.
+ */
+const observe = `window.painted = (selector, text) => new Promise((resolve) => {
+  const look = () => {
+    if (![...document.querySelectorAll(selector)].some((element) => element.textContent.includes(text))) return
+    observer.disconnect()
+    requestAnimationFrame(() => setTimeout(() => resolve(performance.now())))
+  }
+  const observer = new MutationObserver(look)
+  observer.observe(document, { childList: true, subtree: true, characterData: true })
+  look()
+})`
 
 const dataCentre = createDataCentre({ seed: 5, name: 'bench', clusters: 20, hosts: 400, machines })
 const simulator = await startOvirtSimulator({ dataCentre, password: simulatorPassword })
@@ -49,24 +66,24 @@ try {
     await fields.nth(index).fill(text)
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: 'Overview' }).waitFor()
+  const wanted = 'host-399'
+  await page.addInitScript(observe)
   const shown: number[] = []
   const found: number[] = []
   for (let round = 0; round < rounds; round += 1) {
-    const openedAtMs = performance.now()
     await page.goto(`${url}/topology`)
-    await page.locator('.topology tbody tr.ant-table-row').first().waitFor()
-    shown.push(performance.now() - openedAtMs)
-    const typedAtMs = performance.now()
-    await page.getByPlaceholder('Find a cluster or host').fill('host-399')
-    await page.locator('.tree-name', { hasText: 'host-399' }).first().waitFor()
-    found.push(performance.now() - typedAtMs)
+    shown.push(await page.evaluate<number>(`painted('.topology tbody tr.ant-table-row', '')`))
+    await sleep(restMs)
+    const typedAtMs = await page.evaluate<number>('performance.now()')
+    await page.getByPlaceholder('Find a cluster or host').fill(wanted)
+    found.push((await page.evaluate<number>(`painted('.tree-name', '${wanted}')`)) - typedAtMs)
   }
   writeSection(
     'topology',
     'The topology page of 10,000 machines',
     ['Chromium of Debian, headless'],
     [
-      `An oVirt of 400 hosts and ${machines} machines (simulated), through its connector; the page is loaded anew each time. Medians and worst of ${rounds} rounds.\n`,
+      `An oVirt of 400 hosts and ${machines} machines (simulated), through its connector; the page is loaded anew each time, and typed into a second later. Medians and worst of ${rounds} rounds.\n`,
       '| what | median ms | worst ms |',
       '| --- | ---: | ---: |',
       ...Object.entries({

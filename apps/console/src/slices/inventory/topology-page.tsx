@@ -45,8 +45,10 @@ function NodeTree({
   const wanted = useDeferredValue(text)
   const shown = useMemo(() => filterTopology(nodes, wanted), [nodes, wanted])
   const [opened, setOpened] = useState<Key[]>()
-  const allParents = shown.flatMap((node) => [node.key, ...node.children.map(({ key }) => key)])
-  const expanded = wanted !== '' ? allParents : (opened ?? shown.map(({ key }) => key))
+  const expanded = useMemo(() => {
+    if (wanted !== '') return shown.flatMap((node) => [node.key, ...node.children.map(({ key }) => key)])
+    return opened ?? [...shown, ...selected.slice(0, -1)].map(({ key }) => key)
+  }, [wanted, shown, opened, selected])
   return (
     <Card styles={{ body: { padding: 12 } }}>
       <Input.Search
@@ -64,10 +66,9 @@ function NodeTree({
         treeData={shown}
         fieldNames={{ title: 'name', key: 'key', children: 'children' }}
         selectedKeys={selected.at(-1) === undefined ? [] : [selected.at(-1)?.key ?? '']}
-        expandedKeys={[
-          ...expanded,
-          ...(opened === undefined ? selected.slice(0, -1).map(({ key }) => key) : []),
-        ]}
+        expandedKeys={expanded}
+        // What is found shall be there at once, not when an animation of all that opens with it is over.
+        motion={false}
         onExpand={(keys) => setOpened(keys)}
         onSelect={(_, { node }) => onSelect(node)}
         titleRender={(node) => (
