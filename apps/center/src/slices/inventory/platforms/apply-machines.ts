@@ -88,12 +88,7 @@ export async function upsertAssets(
     addresses: row.addresses.join('\n'),
     datastores: row.datastores.join('\n'),
   }))
-  const { columns, expression } = unnest(
-    flat.map((row) =>
-      Object.fromEntries(Object.keys(columnTypes).map((key) => [key, row[key as keyof typeof row]])),
-    ),
-    columnTypes,
-  )
+  const { columns, expression } = unnest(flat, columnTypes)
   const names = sql.raw(columns.join(', '))
   const selected = sql.raw(
     columns
