@@ -12,15 +12,10 @@ export function sshMachineLacks(): string[] {
   const folder = mkdtempSync(join(tmpdir(), 'ringwall-overlay-'))
   const mounting = 'mount -t tmpfs tmpfs "$0" && cd "$0" && mkdir upper work root'
   const overlay = 'mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root'
-  const tried = spawnSync('unshare', [
-    '--mount',
-    '--pid',
-    '--fork',
-    'sh',
-    '-c',
-    `${mounting} && ${overlay}`,
-    folder,
-  ])
+  // Where /usr is a file system of its own it is not below the overlay.
+  const look = 'test -x root/usr/sbin/sshd && test -x root/usr/bin/sudo'
+  const script = [mounting, overlay, look].join(' && ')
+  const tried = spawnSync('unshare', ['--mount', '--pid', '--fork', 'sh', '-c', script, folder])
   rmSync(folder, { recursive: true })
   return tried.status === 0 ? missing : [...missing, 'an overlay in a mount namespace']
 }
