@@ -9,8 +9,11 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 ? value : value.toFixed(value < 10 ? 1 : 0)} ${units[power]}`
 }
 
+// Made once: a locale is looked up each time that one is made, and lists format by the hundred.
+const numbers = new Intl.NumberFormat('en-US')
+
 export function formatNumber(value: number): string {
-  return value.toLocaleString('en-US')
+  return numbers.format(value)
 }
 
 /** Local time to the second. */

@@ -2,7 +2,7 @@ import { ApartmentOutlined, ClusterOutlined, HddOutlined, QuestionCircleOutlined
 import type { Asset } from '@ringwall/contracts'
 import { createLazyRoute, useNavigate } from '@tanstack/react-router'
 import { Badge, Button, Card, Input, Tree } from 'antd'
-import { type Key, useDeferredValue, useMemo, useState } from 'react'
+import { type Key, memo, useDeferredValue, useMemo, useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useApi } from '../../app/api.ts'
 import { useMay } from '../../app/session.ts'
@@ -30,6 +30,52 @@ function useNodeName(): (node: TopologyNode) => string {
   return (node) => (node.kind === 'unplaced' ? t('topology.unplaced') : node.name)
 }
 
+/** Apart from the field, so that a key typed there draws no rows: those follow when there is time. */
+const NodeRows = memo(function NodeRows({
+  nodes,
+  expanded,
+  selectedKey,
+  onExpand,
+  onSelect,
+}: {
+  nodes: TopologyNode[]
+  expanded: Key[]
+  selectedKey: string | undefined
+  onExpand: (keys: Key[]) => void
+  onSelect: (node: TopologyNode) => void
+}) {
+  const { t } = useTranslation()
+  const nameOf = useNodeName()
+  return (
+    <Tree<TopologyNode>
+      blockNode
+      showIcon={false}
+      height={treeHeightPx}
+      treeData={nodes}
+      fieldNames={{ title: 'name', key: 'key', children: 'children' }}
+      selectedKeys={selectedKey === undefined ? [] : [selectedKey]}
+      expandedKeys={expanded}
+      // What is found shall be there at once, not when an animation of all that opens with it is over.
+      motion={false}
+      onExpand={onExpand}
+      onSelect={(_, { node }) => onSelect(node)}
+      titleRender={(node) => (
+        <span className="tree-node">
+          <span className="tree-name">
+            {icons[node.kind]} {nameOf(node)}
+            {badHostStates.has(node.state) && <Badge status="error" text={t('topology.down')} />}
+            {node.state === 'maintenance' && <Badge status="warning" text={t('topology.maintenance')} />}
+          </span>
+          <span className="number muted">
+            {formatNumber(node.counts.protected)} /{' '}
+            {formatNumber(node.counts.protected + node.counts.unprotected)}
+          </span>
+        </span>
+      )}
+    />
+  )
+})
+
 function NodeTree({
   nodes,
   selected,
@@ -40,7 +86,6 @@ function NodeTree({
   onSelect: (node: TopologyNode) => void
 }) {
   const { t } = useTranslation()
-  const nameOf = useNodeName()
   const [text, setText] = useState('')
   const wanted = useDeferredValue(text)
   const shown = useMemo(() => filterTopology(nodes, wanted), [nodes, wanted])
@@ -59,31 +104,12 @@ function NodeTree({
         onChange={(event) => setText(event.target.value)}
         style={{ marginBottom: 10 }}
       />
-      <Tree<TopologyNode>
-        blockNode
-        showIcon={false}
-        height={treeHeightPx}
-        treeData={shown}
-        fieldNames={{ title: 'name', key: 'key', children: 'children' }}
-        selectedKeys={selected.at(-1) === undefined ? [] : [selected.at(-1)?.key ?? '']}
-        expandedKeys={expanded}
-        // What is found shall be there at once, not when an animation of all that opens with it is over.
-        motion={false}
-        onExpand={(keys) => setOpened(keys)}
-        onSelect={(_, { node }) => onSelect(node)}
-        titleRender={(node) => (
-          <span className="tree-node">
-            <span className="tree-name">
-              {icons[node.kind]} {nameOf(node)}
-              {badHostStates.has(node.state) && <Badge status="error" text={t('topology.down')} />}
-              {node.state === 'maintenance' && <Badge status="warning" text={t('topology.maintenance')} />}
-            </span>
-            <span className="number muted">
-              {formatNumber(node.counts.protected)} /{' '}
-              {formatNumber(node.counts.protected + node.counts.unprotected)}
-            </span>
-          </span>
-        )}
+      <NodeRows
+        nodes={shown}
+        expanded={expanded}
+        selectedKey={selected.at(-1)?.key}
+        onExpand={setOpened}
+        onSelect={onSelect}
       />
     </Card>
   )
