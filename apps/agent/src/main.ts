@@ -10,6 +10,7 @@ import {
   makePrivateDirectory,
   onShutdown,
   openIdentity,
+  removeUnfinishedFiles,
   Spool,
   systemClock,
 } from '@ringwall/runtime'
@@ -73,6 +74,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const identity = openIdentity(config.dir, 'agent')
   makePrivateDirectory(config.dir)
   lockState(config.dir)
+  removeUnfinishedFiles(config.dir)
   const spool = Spool.open({ dir: join(config.dir, 'spool'), capBytes: config.spoolBytes, logger })
   const files = createKeptFiles(logger)
   const store = openDesiredStore(config.dir, identity, files)

@@ -5,12 +5,13 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
   writeSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError } from '@ringwall/contracts'
 
 type Schema<T> = { safeParse: (value: unknown) => { success: true; data: T } | { success: false } }
@@ -61,6 +62,12 @@ export function writeFileAtomic(
     if (isDiskFullError(error)) throw new AppError('disk_full', { path: dirname(path) }, { cause: error })
     throw error
   }
+}
+
+/** Removes what a kill left of files that were being replaced; nobody may be writing in `dir`. */
+export function removeUnfinishedFiles(dir: string): void {
+  for (const name of readdirSync(dir))
+    if (/\.[0-9a-f]{12}\.tmp$/.test(name)) rmSync(join(dir, name), { force: true })
 }
 
 /** Writes a value as JSON, atomically. */

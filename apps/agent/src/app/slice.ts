@@ -8,8 +8,11 @@ type WithoutBase<T> = T extends unknown ? Omit<T, 'id' | 'at'> : never
 /** An event as slices report it; id and time are added. */
 export type NewEvent = WithoutBase<AgentEvent>
 
+/** Of an event that a kill may make the agent report again: the center keeps the first with this id. */
+export type FixedEvent = Partial<Pick<AgentEvent, 'id' | 'at'>>
+
 /** Reports for good: on disk when it returns for an alert, delivered in order, committed once by the center. */
-export type Report = (event: NewEvent) => void
+export type Report = (event: NewEvent, fixed?: FixedEvent) => void
 
 /** What the agent's slices are made of. */
 export type AgentCore = {

@@ -66,8 +66,9 @@ export function createEvents(options: { spool: Spool; clock: Clock; logger: Logg
     while (waiting[0] !== undefined && write(waiting[0].event, waiting[0].eventClass)) waiting.shift()
   }
 
-  const report: Report = (event) => {
-    const full = { id: uuidv7(), at: new Date(clock.nowMs()).toISOString(), ...event } as AgentEvent
+  const report: Report = (event, fixed = {}) => {
+    const base = { id: uuidv7(), at: new Date(clock.nowMs()).toISOString(), ...fixed }
+    const full = { ...base, ...event } as AgentEvent
     reported += 1
     waiting.push({ event: full, eventClass: classOf(event) })
     drainWaiting()

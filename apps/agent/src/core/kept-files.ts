@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { isAppError } from '@ringwall/contracts'
 import { type Logger, writeJsonFile } from '@ringwall/runtime'
 
@@ -40,6 +41,11 @@ export function createKeptFiles(logger: Logger) {
       }
       waiting.set(path, value)
       if (timer === undefined) timer = setTimeout(retry, retryMs)
+    },
+    /** Removes a file, also one that still waits for space. */
+    remove: (path: string): void => {
+      waiting.delete(path)
+      rmSync(path, { force: true })
     },
     isDiskFull: () => waiting.size > 0,
   }

@@ -1,8 +1,15 @@
 import { join } from 'node:path'
 import type { AgentTask } from '@ringwall/contracts'
-import { readJsonFile } from '@ringwall/runtime'
+import { derivedUuid, readJsonFile } from '@ringwall/runtime'
 import { z } from 'zod'
 import type { KeptFiles } from './kept-files.ts'
+
+/** The id of the event that ends a task of a machine: the same however often a kill makes it be told. */
+export const endEventId = (
+  type: 'scan.ended' | 'hunt.ended' | 'content.brought',
+  machineId: string,
+  taskId: string,
+): string => derivedUuid(type, machineId, taskId)
 
 const storedSchema = z.object({ ended: z.array(z.uuid()) })
 

@@ -64,6 +64,7 @@ const columnTypes = {
 }
 
 async function insertEvents(tx: Tx, rows: EventRow[]): Promise<void> {
+  if (rows.length === 0) return
   const { columns, expression } = unnest(rows, columnTypes)
   await sql`insert into event (${sql.join(columns.map((column) => sql.id(column)))}) ${expression}`.execute(
     tx,
@@ -79,6 +80,24 @@ async function lockMark(tx: Tx, peerId: string, epoch: string): Promise<number> 
     last_seq: number
   }>`select last_seq from event_mark where peer_id = ${peerId} and epoch = ${epoch} for update`.execute(tx)
   return rows[0]?.last_seq ?? 0
+}
+
+/** Whether an id follows from what it names (UUID version 8): a killed agent reports the same once more. */
+const isDerived = (id: string) => id[14] === '8'
+
+/** Without the events that the machine reported before: of the end of a task the first one counts. */
+async function withoutRepeated(tx: Tx, machineId: string, reads: readonly Read[]): Promise<Read[]> {
+  const derived = reads.map(({ row }) => row.id).filter(isDerived)
+  if (derived.length === 0) return [...reads]
+  const { rows } = await sql<{
+    id: string
+  }>`select id from event where machine_id = ${machineId} and id = any(${derived}::uuid[])`.execute(tx)
+  const known = new Set(rows.map(({ id }) => id))
+  return reads.filter(({ row: { id } }) => {
+    if (known.has(id)) return false
+    if (isDerived(id)) known.add(id)
+    return true
+  })
 }
 
 /**
@@ -112,7 +131,8 @@ export function createIngest(options: {
       const last = records.at(-1)
       if (last === undefined) return { lastSeq: mark, fresh: [] }
       const unique = records.filter(({ seq }, index) => records[index + 1]?.seq !== seq)
-      const reads = unique.map(({ seq, event }) => readEvent(peer.id, batch.epoch, seq, event, receivedAt))
+      const all = unique.map(({ seq, event }) => readEvent(peer.id, batch.epoch, seq, event, receivedAt))
+      const reads = await withoutRepeated(tx, peer.id, all)
       await insertEvents(
         tx,
         reads.map(({ row }) => row),
