@@ -1,18 +1,22 @@
 /** Scans while programs are killed, beside a scan that nobody disturbs: both must say the same of every file. */
 import { deepStrictEqual } from 'node:assert/strict'
-import { readdirSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandom } from '@ringwall/platforms'
+import { createPhases, type Phase, phases } from './chaos-phases.ts'
 import { growTree, maxFileBytes } from './chaos-tree.ts'
 import { createSite, type Json, type Site, waitFor } from './harness.ts'
 
 const victims = ['agent', 'scanner', 'center'] as const
 type Victim = (typeof victims)[number]
 /** Between two kills, and until the killed one comes back. */
-const betweenKillsMs = { least: 100, spread: 1_500 }
+const betweenKillsMs = { least: 50, spread: 1_200 }
 const awayMs = 500
 /** At most: then a scan is left alone, or it would not get further than to its start. */
-const killsInOneScan = 8
+const killsInOneScan = 12
+/** Of all kills, in percent: these wait until something happens to the agent's manifests, and hit it right then. */
+const aimedKills = 25
+const aim = { patienceMs: 2_000, spreadMs: 20 }
 const patienceMs = 600_000
 /** Of all kills, in percent: these happen while bad files are taken away, not only reported. */
 const killsInQuarantine = 25
@@ -26,6 +30,8 @@ export type ChaosOptions = {
 export type ChaosResult = {
   scans: number
   killsOf: Record<Victim, number>
+  /** Where the scan was when they came. */
+  killsIn: Record<Phase, number>
   files: number
   findings: number
   contents: number
@@ -101,18 +107,20 @@ const contentsOf = async (site: Site) =>
 async function forgetVerdicts(site: Site): Promise<void> {
   const { body } = await site.api('POST', '/cache/flush', { scope: { kind: 'all' } })
   const { number } = (body as { flush: { number: number } }).flush
+  // Its own word comes sooner than its next heartbeat.
+  const path = join(site.homeOf('scanner'), 'scanner/verdicts/flush.json')
   await waitFor('the scanner to forget', async () => {
-    const { cache } = await site.get<{ cache: { scanners: { cache: { flushNumber: number } | null }[] } }>(
-      '/cache',
-    )
-    return cache.scanners.every((scanner) => (scanner.cache?.flushNumber ?? 0) >= number) ? true : undefined
+    const done = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { number: number }).number : 0
+    return done >= number ? true : undefined
   })
 }
 
 /** Kills one of those that run, at random, and brings it back by and by. */
 function createKiller(site: Site, seed: number) {
   const random = createRandom(seed)
+  const where = createPhases(site)
   const killsOf: Record<Victim, number> = { agent: 0, scanner: 0, center: 0 }
+  const killsIn = Object.fromEntries(phases.map((phase) => [phase, 0])) as Record<Phase, number>
   const away = new Map<Victim, Promise<void>>()
   const kill = async (victim: Victim) =>
     victim === 'center' ? await site.killCenter('SIGKILL') : await site.running.get(victim)?.kill('SIGKILL')
@@ -121,16 +129,29 @@ function createKiller(site: Site, seed: number) {
     else if (victim === 'scanner') await site.restartScanner()
     else await site.start('agent', 'agent')
   }
+  async function strike(victim: Victim, scanId: string, sinceMs: number): Promise<void> {
+    const isAimed = victim === 'agent' && random.below(100) < aimedKills * victims.length
+    if (isAimed) {
+      await where.manifestTouched(aim.patienceMs)
+      await sleep(random.below(aim.spreadMs))
+    }
+    const isUploading = !isAimed && (await where.isUploading())
+    await kill(victim)
+    const isAway = victim !== 'agent' && away.has('agent')
+    const phase = isAway ? 'away' : where.phaseOf(scanId, sinceMs)
+    killsIn[phase === 'judging' && isUploading ? 'uploading' : phase] += 1
+    killsOf[victim] += 1
+  }
   return {
     killsOf,
+    killsIn,
     someKills: () => 1 + random.below(killsInOneScan),
     pause: async () => await sleep(betweenKillsMs.least + random.below(betweenKillsMs.spread)),
-    killOne: async (): Promise<boolean> => {
+    killOne: async (scanId: string, sinceMs: number): Promise<boolean> => {
       const [first, ...others] = victims.filter((victim) => !away.has(victim))
       if (first === undefined) return false
       const victim = random.pick([first, ...others])
-      await kill(victim)
-      killsOf[victim] += 1
+      await strike(victim, scanId, sinceMs)
       const absenceMs = random.below(awayMs)
       const back = sleep(absenceMs)
         .then(async () => await restart(victim))
@@ -148,6 +169,11 @@ function createKiller(site: Site, seed: number) {
 async function checkHistory(site: Site, machineId: string, scans: number): Promise<number> {
   const events = await site.list(`/machines/${machineId}/events`)
   deepStrictEqual(new Set(events.map(({ id }) => id)).size, events.length, 'an event is there twice')
+  deepStrictEqual(
+    events.filter(({ type }) => type === 'spool.gap'),
+    [],
+    'an event is lost',
+  )
   const ended = events.filter(({ type }) => type === 'scan.ended')
   const endedScans = new Set(ended.map(({ body }) => (body as Json).scanId))
   deepStrictEqual([ended.length, endedScans.size], [scans, scans], 'a scan did not end exactly once')
@@ -219,6 +245,7 @@ export async function runChaos({ kills, files, seed, say }: ChaosOptions): Promi
   let tree = join(site.root, 'tree')
 
   async function scanDisturbed(killsWanted: number): Promise<Verdicts> {
+    const sinceMs = Date.now()
     const scanId = await site.startScan(machineId, [tree])
     let hasEnded = false
     const end = site.endOf(scanId, patienceMs).finally(() => {
@@ -229,12 +256,12 @@ export async function runChaos({ kills, files, seed, say }: ChaosOptions): Promi
     while (killed < until) {
       await killer.pause()
       if (hasEnded) break
-      if (await killer.killOne()) killed += 1
+      if (await killer.killOne(scanId, sinceMs)) killed += 1
     }
     await killer.everybodyBack()
     const verdicts = await verdictsOf(site, await end, tree)
     scans += 1
-    say?.(`scan ${scans} ended after ${killed} of ${kills} kills`)
+    say?.(`scan ${scans} ended after ${killed} of ${kills} kills: ${JSON.stringify(killer.killsIn)}`)
     return verdicts
   }
 
@@ -266,6 +293,7 @@ export async function runChaos({ kills, files, seed, say }: ChaosOptions): Promi
     return {
       scans,
       killsOf: killer.killsOf,
+      killsIn: killer.killsIn,
       files: Number(expected.outcome.filesSeen),
       findings: Object.keys(expected.findings).length,
       contents: Object.keys(contents).length,

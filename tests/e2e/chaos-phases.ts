@@ -1,0 +1,107 @@
+/** Where a scan is when a program is killed, told from what agent and scanner have on their disks. */
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  watch,
+} from 'node:fs'
+import { join } from 'node:path'
+import type { Site } from './harness.ts'
+
+export const phases = ['starting', 'judging', 'uploading', 'committing', 'ending', 'away'] as const
+/**
+ * `starting`: ordered or planned. `judging`: files are walked and hashed. `uploading`: contents are judged by the
+ * scanner. `committing`: a generation of a manifest is written to its end, or took the place of the last one.
+ * `ending`: the end is on the agent's disk. `away`: the agent is not there, as it was killed just before.
+ */
+export type Phase = (typeof phases)[number]
+
+const uploadingMs = 40
+const manifestEnd = Buffer.from('RWMFEND2')
+
+const sleep = (durationMs: number) => new Promise((resolve) => setTimeout(resolve, durationMs))
+const namesIn = (dir: string) => (existsSync(dir) ? readdirSync(dir) : [])
+
+/** What a path has, or undefined when it was taken away meanwhile. */
+function unlessGone<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
+}
+
+function endsLikeManifest(path: string): boolean {
+  const file = openSync(path, 'r')
+  try {
+    const end = Buffer.alloc(manifestEnd.length)
+    readSync(file, end, 0, end.length, Math.max(0, fstatSync(file).size - end.length))
+    return end.equals(manifestEnd)
+  } finally {
+    closeSync(file)
+  }
+}
+
+export function createPhases(site: Pick<Site, 'homeOf'>) {
+  const agentDir = join(site.homeOf('agent'), 'agent')
+  const manifestDir = join(agentDir, 'manifest')
+  const verdictsDir = join(site.homeOf('scanner'), 'scanner/verdicts')
+
+  const judgedBytes = () =>
+    namesIn(verdictsDir)
+      .filter((name) => name.endsWith('.log'))
+      .reduce((sum, name) => sum + (unlessGone(() => statSync(join(verdictsDir, name)).size) ?? 0), 0)
+
+  function ofManifests(sinceMs: number): Phase {
+    const names = namesIn(manifestDir)
+    if (names.some((name) => name.endsWith('.compact') || name.endsWith('.salvaged'))) return 'committing'
+    const next = names.find((name) => name.endsWith('.next'))
+    if (next !== undefined)
+      return unlessGone(() => endsLikeManifest(join(manifestDir, next))) === true ? 'committing' : 'judging'
+    const isCommitted = names.some(
+      (name) =>
+        /\.(manifest|delta)$/.test(name) &&
+        (unlessGone(() => statSync(join(manifestDir, name)).mtimeMs) ?? 0) > sinceMs,
+    )
+    return isCommitted ? 'committing' : 'starting'
+  }
+
+  return {
+    /** Whether the scanner judges contents now. */
+    isUploading: async (): Promise<boolean> => {
+      const before = judgedBytes()
+      await sleep(uploadingMs)
+      return judgedBytes() > before
+    },
+
+    /** Where a scan is that was ordered at `sinceMs`, by what the agent has on its disk. */
+    phaseOf: (scanId: string, sinceMs: number): Phase => {
+      const ended = unlessGone(() => readFileSync(join(agentDir, 'ended-tasks.json'), 'utf8'))
+      if (ended?.includes(scanId) === true) return 'ending'
+      const begun = unlessGone(() => readFileSync(join(agentDir, `scan-begun-${scanId}.json`), 'utf8'))
+      if (begun === undefined) return 'starting'
+      const { end } = JSON.parse(begun) as { end?: unknown }
+      return end == null ? ofManifests(sinceMs) : 'ending'
+    },
+
+    /** Resolves when something happens to the manifests, or after a time. */
+    manifestTouched: async (timeoutMs: number): Promise<void> => {
+      if (!existsSync(manifestDir)) return
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, timeoutMs)
+        const watcher = watch(manifestDir, done)
+        function done(): void {
+          clearTimeout(timer)
+          watcher.close()
+          resolve()
+        }
+      })
+    },
+  }
+}
+export type Phases = ReturnType<typeof createPhases>
