@@ -243,7 +243,8 @@ export async function createSite(
       if (enrolled.code !== 0) throw new Error(enrolled.stderr)
       return await start('scanner', name, all)
     },
-    restartScanner: async () => await start('scanner', 'scanner', scannerEnv),
+    restartScanner: async (env: Record<string, string> = {}) =>
+      await start('scanner', 'scanner', { ...scannerEnv, ...env }),
     /** Enrols and starts an agent; answers the id of its machine. */
     startAgent: async (name = 'agent', env: Record<string, string> = {}): Promise<string> => {
       const enrolled = await runProgram('agent', enrolArgs(await token('agent')), join(root, name), env)

@@ -27,6 +27,8 @@ const environmentSchema = z.object({
   RINGWALL_SCANNER_TEMP_BYTES: sizeBytes.default(8 * 1024 ** 3),
   /** Disk for manifests that clones may take over. */
   RINGWALL_SCANNER_MANIFEST_BYTES: sizeBytes.default(2 * 1024 ** 3),
+  /** Disk for clean contents that can be judged again without a machine; 0 keeps none. */
+  RINGWALL_SCANNER_KEEP_BYTES: sizeBytes.default(0),
 })
 
 export type ScannerConfig = {
@@ -42,6 +44,7 @@ export type ScannerConfig = {
   tempBytes: number
   cacheEntries: number
   manifestBytes: number
+  keepBytes: number
 }
 
 /** Addresses by which others can reach this machine, loopback last. */
@@ -81,5 +84,6 @@ export function readScannerConfig(environment: NodeJS.ProcessEnv): ScannerConfig
     tempBytes: values.RINGWALL_SCANNER_TEMP_BYTES,
     cacheEntries: values.RINGWALL_SCANNER_CACHE_ENTRIES,
     manifestBytes: values.RINGWALL_SCANNER_MANIFEST_BYTES,
+    keepBytes: values.RINGWALL_SCANNER_KEEP_BYTES,
   }
 }

@@ -24,6 +24,8 @@ import { readScannerConfig, type ScannerConfig } from './config.ts'
 import { createContentUpdater } from './content/content-updater.ts'
 import { createScannerServer } from './http/server.ts'
 import { openTempFiles } from './http/temp-files.ts'
+import { createKeptJudging } from './kept/judge-kept.ts'
+import { openKeptContents } from './kept/kept-contents.ts'
 import { createManifestRoutes } from './manifests/manifest-routes.ts'
 import { openManifestStore } from './manifests/manifest-store.ts'
 import { createJudge } from './pipeline/judge.ts'
@@ -87,6 +89,8 @@ async function runScanner(config: ScannerConfig): Promise<void> {
       const parts = contentPartsOf(pack)
       await store.useContent({ version: versionOfParts(parts), parts }, sha256Set(pack))
       exchange.onJudged()
+      // When it is in use.
+      setImmediate(keptJudging.begin)
     },
   })
   const judge = createJudge({
@@ -99,6 +103,13 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     onStoreError: onDiskFull,
     onJudged: exchange.onJudged,
   })
+  const kept = openKeptContents(join(config.dir, 'contents'), {
+    capBytes: config.keepBytes,
+    maxContentBytes: scannerLimits.smallContentBytes,
+    logger,
+  })
+  const isBusy = () => pool.figures.queueLength > 0
+  const keptJudging = createKeptJudging({ kept, store, judge, isBusy, logger })
   const http = createScannerServer({
     identity,
     store,
@@ -114,6 +125,7 @@ async function runScanner(config: ScannerConfig): Promise<void> {
     contentVersion: updater.version,
     health,
     askCenter: exchange.ask,
+    onClean: kept.keep,
     onDiskFull,
     logger,
   })
@@ -144,6 +156,7 @@ async function runScanner(config: ScannerConfig): Promise<void> {
       cache: {
         ...store.figures,
         ...exchange.figures(),
+        ...kept.figures(),
         maxEntries: config.cacheEntries,
         lookups,
         hits,
@@ -217,9 +230,11 @@ async function runScanner(config: ScannerConfig): Promise<void> {
   onShutdown(() => stopping.abort())
   void keepUp(stopping.signal)
   await link.run(stopping.signal)
+  keptJudging.stop()
   http.server.close()
   http.server.closeIdleConnections()
   pool.close()
+  kept.close()
   await sleep(100)
   http.server.closeAllConnections()
 }

@@ -53,6 +53,8 @@ export type ServerOptions = {
   health: () => ScannerHealth
   /** Asks what other scanners know of hashes, and keeps it. */
   askCenter: (hashes: Buffer[]) => Promise<Asked>
+  /** A content was brought and found clean. */
+  onClean: (sha256: Buffer, bytes: Buffer) => void
   onDiskFull: (error: AppError) => void
   logger: Logger
 }
@@ -151,9 +153,15 @@ export function createScannerServer(options: ServerOptions) {
     }
     figures.uploads += 1
     figures.uploadedBytes += bytes.length
-    const judged = judge.judge({ sha256, content: { kind: 'bytes', bytes } }, bytes.length)
+    const judged = judgeBrought(sha256, bytes)
     judge.begin(hex, judged)
     return judged
+  }
+
+  async function judgeBrought(sha256: Buffer, bytes: Buffer): Promise<JudgeOutcome> {
+    const outcome = await judge.judge({ sha256, content: { kind: 'bytes', bytes } }, bytes.length)
+    if (outcome.code === lookupCodes.clean) options.onClean(sha256, bytes)
+    return outcome
   }
 
   async function contents({ request, response, signal }: Call): Promise<void> {
@@ -196,7 +204,7 @@ export function createScannerServer(options: ServerOptions) {
       try {
         const bytes = await readBody(request, sizeBytes)
         checkHash(createHash('sha256').update(bytes).digest(), sha256)
-        return await judge.judge({ sha256, content: { kind: 'bytes', bytes } }, sizeBytes)
+        return await judgeBrought(sha256, bytes)
       } finally {
         release()
       }
