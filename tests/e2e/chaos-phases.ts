@@ -21,6 +21,10 @@ export const phases = ['starting', 'judging', 'uploading', 'committing', 'ending
  */
 export type Phase = (typeof phases)[number]
 
+/** `sinceMs`: when it was ordered, or its agent was killed last. */
+export type StruckScan = { id: string; sinceMs: number; hasEnded: () => boolean }
+
+const lookMs = 20
 const uploadingMs = 40
 const manifestEnd = Buffer.from('RWMFEND2')
 
@@ -58,17 +62,26 @@ export function createPhases(site: Pick<Site, 'homeOf'>) {
       .reduce((sum, name) => sum + (unlessGone(() => statSync(join(verdictsDir, name)).size) ?? 0), 0)
 
   function ofManifests(sinceMs: number): Phase {
-    const names = namesIn(manifestDir)
+    // What is older was left by an agent that was killed before.
+    const names = namesIn(manifestDir).filter(
+      (name) => (unlessGone(() => statSync(join(manifestDir, name)).mtimeMs) ?? 0) > sinceMs,
+    )
     if (names.some((name) => name.endsWith('.compact') || name.endsWith('.salvaged'))) return 'committing'
     const next = names.find((name) => name.endsWith('.next'))
     if (next !== undefined)
       return unlessGone(() => endsLikeManifest(join(manifestDir, next))) === true ? 'committing' : 'judging'
-    const isCommitted = names.some(
-      (name) =>
-        /\.(manifest|delta)$/.test(name) &&
-        (unlessGone(() => statSync(join(manifestDir, name)).mtimeMs) ?? 0) > sinceMs,
-    )
+    const isCommitted = names.some((name) => /\.(manifest|delta)$/.test(name))
     return isCommitted ? 'committing' : 'starting'
+  }
+
+  /** Where a scan is, by what the agent has on its disk. */
+  function phaseOf({ id, sinceMs }: StruckScan): Phase {
+    const ended = unlessGone(() => readFileSync(join(agentDir, 'ended-tasks.json'), 'utf8'))
+    if (ended?.includes(id) === true) return 'ending'
+    const begun = unlessGone(() => readFileSync(join(agentDir, `scan-begun-${id}.json`), 'utf8'))
+    if (begun === undefined) return 'starting'
+    const { end } = JSON.parse(begun) as { end?: unknown }
+    return end == null ? ofManifests(sinceMs) : 'ending'
   }
 
   return {
@@ -79,14 +92,13 @@ export function createPhases(site: Pick<Site, 'homeOf'>) {
       return judgedBytes() > before
     },
 
-    /** Where a scan is that was ordered at `sinceMs`, by what the agent has on its disk. */
-    phaseOf: (scanId: string, sinceMs: number): Phase => {
-      const ended = unlessGone(() => readFileSync(join(agentDir, 'ended-tasks.json'), 'utf8'))
-      if (ended?.includes(scanId) === true) return 'ending'
-      const begun = unlessGone(() => readFileSync(join(agentDir, `scan-begun-${scanId}.json`), 'utf8'))
-      if (begun === undefined) return 'starting'
-      const { end } = JSON.parse(begun) as { end?: unknown }
-      return end == null ? ofManifests(sinceMs) : 'ending'
+    phaseOf,
+
+    /** Resolves when a scan has begun and has not ended, or `isOver`, or after a time. */
+    underWay: async (scan: StruckScan, isOver: () => boolean, timeoutMs: number): Promise<void> => {
+      const untilMs = Date.now() + timeoutMs
+      while (!isOver() && Date.now() < untilMs && !['judging', 'committing'].includes(phaseOf(scan)))
+        await sleep(lookMs)
     },
 
     /** Resolves when something happens to the manifests, or after a time. */

@@ -3,20 +3,23 @@ import { deepStrictEqual } from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createRandom } from '@ringwall/platforms'
-import { createPhases, type Phase, phases } from './chaos-phases.ts'
+import { createPhases, type Phase, phases, type StruckScan } from './chaos-phases.ts'
 import { growTree, maxFileBytes } from './chaos-tree.ts'
 import { createSite, type Json, type Site, waitFor } from './harness.ts'
 
 const victims = ['agent', 'scanner', 'center'] as const
 type Victim = (typeof victims)[number]
-/** Between two kills, and until the killed one comes back. */
-const betweenKillsMs = { least: 50, spread: 1_200 }
+/** From when a scan is under way to the next kill at the latest, and until the killed one comes back. */
+const untilKillMs = 1_500
 const awayMs = 500
 /** At most: then a scan is left alone, or it would not get further than to its start. */
 const killsInOneScan = 12
-/** Of all kills, in percent: these wait until something happens to the agent's manifests, and hit it right then. */
-const aimedKills = 25
-const aim = { patienceMs: 2_000, spreadMs: 20 }
+/** In percent: strikes that come at any time, and those that wait for a change of the manifests and hit it right then. */
+const strikes = { blind: 15, aimed: 25 }
+/** In percent: another program is killed at the same time. */
+const oneMore = 30
+const patience = { underWayMs: 20_000, aimMs: 2_000 }
+const aimSpreadMs = 20
 const patienceMs = 600_000
 /** Of all kills, in percent: these happen while bad files are taken away, not only reported. */
 const killsInQuarantine = 25
@@ -129,37 +132,49 @@ function createKiller(site: Site, seed: number) {
     else if (victim === 'scanner') await site.restartScanner()
     else await site.start('agent', 'agent')
   }
-  async function strike(victim: Victim, scanId: string, sinceMs: number): Promise<void> {
-    const isAimed = victim === 'agent' && random.below(100) < aimedKills * victims.length
-    if (isAimed) {
-      await where.manifestTouched(aim.patienceMs)
-      await sleep(random.below(aim.spreadMs))
-    }
-    const isUploading = !isAimed && (await where.isUploading())
-    await kill(victim)
-    const isAway = victim !== 'agent' && away.has('agent')
-    const phase = isAway ? 'away' : where.phaseOf(scanId, sinceMs)
-    killsIn[phase === 'judging' && isUploading ? 'uploading' : phase] += 1
-    killsOf[victim] += 1
+  const bringBack = (victim: Victim) => {
+    const back = sleep(random.below(awayMs))
+      .then(async () => await restart(victim))
+      .then(() => void away.delete(victim))
+    // Whoever waits for everybody hears of a failure.
+    back.catch(() => undefined)
+    away.set(victim, back)
+  }
+  function choose(): Victim | undefined {
+    const [first, ...others] = victims.filter((victim) => !away.has(victim))
+    return first && random.pick([first, ...others])
   }
   return {
     killsOf,
     killsIn,
     someKills: () => 1 + random.below(killsInOneScan),
-    pause: async () => await sleep(betweenKillsMs.least + random.below(betweenKillsMs.spread)),
-    killOne: async (scanId: string, sinceMs: number): Promise<boolean> => {
-      const [first, ...others] = victims.filter((victim) => !away.has(victim))
-      if (first === undefined) return false
-      const victim = random.pick([first, ...others])
-      await strike(victim, scanId, sinceMs)
-      const absenceMs = random.below(awayMs)
-      const back = sleep(absenceMs)
-        .then(async () => await restart(victim))
-        .then(() => void away.delete(victim))
-      // Whoever waits for everybody hears of a failure.
-      back.catch(() => undefined)
-      away.set(victim, back)
-      return true
+    /** Waits for a moment in a scan, and kills one or more, at most `most`. Answers how many. */
+    strike: async (scan: StruckScan, most: number): Promise<number> => {
+      const kind = random.below(100)
+      const isAimed = kind < strikes.aimed
+      const isBlind = !isAimed && kind < strikes.aimed + strikes.blind
+      if (!isBlind)
+        await where.underWay(scan, () => scan.hasEnded() || away.size === victims.length, patience.underWayMs)
+      if (isAimed) {
+        await where.manifestTouched(patience.aimMs)
+        await sleep(random.below(aimSpreadMs))
+      } else await sleep(random.below(untilKillMs))
+      const isUploading = !isAimed && (await where.isUploading())
+      if (scan.hasEnded()) return 0
+      let killed = 0
+      do {
+        const victim = isAimed && killed === 0 && !away.has('agent') ? 'agent' : choose()
+        if (victim === undefined) break
+        const isAway = away.has('agent')
+        await kill(victim)
+        const phase = isAway ? 'away' : where.phaseOf(scan)
+        killsIn[phase === 'judging' && isUploading ? 'uploading' : phase] += 1
+        killsOf[victim] += 1
+        killed += 1
+        if (victim === 'agent') scan.sinceMs = Date.now()
+        bringBack(victim)
+      } while (killed < most && random.below(100) < oneMore)
+      return killed
     },
     everybodyBack: async () => void (await Promise.all(away.values())),
   }
@@ -253,11 +268,8 @@ export async function runChaos({ kills, files, seed, say }: ChaosOptions): Promi
     })
     end.catch(() => undefined)
     const until = Math.min(killsWanted, killed + killer.someKills())
-    while (killed < until) {
-      await killer.pause()
-      if (hasEnded) break
-      if (await killer.killOne(scanId, sinceMs)) killed += 1
-    }
+    const scan = { id: scanId, sinceMs, hasEnded: () => hasEnded }
+    while (killed < until && !hasEnded) killed += await killer.strike(scan, until - killed)
     await killer.everybodyBack()
     const verdicts = await verdictsOf(site, await end, tree)
     scans += 1
