@@ -53,12 +53,18 @@ it('judges kept contents again after a rule change while every machine is away, 
     join(contentDir, 'signatures/tomorrow.yar'),
     'rule word_of_tomorrow { meta: title = "Word of tomorrow" category = "test" severity = "malicious" strings: $a = "WORD-OF-TOMORROW" condition: $a }',
   )
-  const rejudge = await waitFor('judging again', async () => {
-    const [newest] = await site.list('/rejudges')
-    return newest?.state === 'completed' ? newest : undefined
+  const startedAtMs = Date.now()
+  await waitFor('the verdict', async () => {
+    const { hash: known } = await site.get<{ hash: { verdict: Json | null } }>(`/hashes/${hash}`)
+    return known.verdict?.verdict === 'malicious' ? true : undefined
   })
-  expect(rejudge).toMatchObject({ judged: files + 1, total: files + 1, unavailable: 0, turnedBad: 1 })
-  expect(await site.get(`/hashes/${hash}`)).toMatchObject({ hash: { verdict: { verdict: 'malicious' } } })
+  process.stdout.write(`turned bad ${Date.now() - startedAtMs} ms after the rule was there\n`)
+  await waitFor('the rest', async () => {
+    const stale = await site.list('/hashes?isStale=true')
+    const running = (await site.list('/rejudges')).filter(({ state }) => state === 'running')
+    return stale.length + running.length === 0 ? true : undefined
+  })
+  expect(await site.list('/hashes?isStale=false')).toHaveLength(files + 1)
   expect(existsSync(path)).toBe(true)
   await site.start('agent', 'agent')
   await waitFor('quarantine', async () => (existsSync(path) ? undefined : true))
