@@ -25,7 +25,7 @@ export type Phase = (typeof phases)[number]
 export type StruckScan = { id: string; sinceMs: number; hasEnded: () => boolean }
 
 const lookMs = 20
-const uploadingMs = 40
+const uploadingMs = 300
 const manifestEnd = Buffer.from('RWMFEND2')
 
 const sleep = (durationMs: number) => new Promise((resolve) => setTimeout(resolve, durationMs))
@@ -56,11 +56,6 @@ export function createPhases(site: Pick<Site, 'homeOf'>) {
   const manifestDir = join(agentDir, 'manifest')
   const verdictsDir = join(site.homeOf('scanner'), 'scanner/verdicts')
 
-  const judgedBytes = () =>
-    namesIn(verdictsDir)
-      .filter((name) => name.endsWith('.log'))
-      .reduce((sum, name) => sum + (unlessGone(() => statSync(join(verdictsDir, name)).size) ?? 0), 0)
-
   function ofManifests(sinceMs: number): Phase {
     // What is older was left by an agent that was killed before.
     const names = namesIn(manifestDir).filter(
@@ -85,12 +80,13 @@ export function createPhases(site: Pick<Site, 'homeOf'>) {
   }
 
   return {
-    /** Whether the scanner judges contents now. */
-    isUploading: async (): Promise<boolean> => {
-      const before = judgedBytes()
-      await sleep(uploadingMs)
-      return judgedBytes() > before
-    },
+    /** Whether the scanner has just kept verdicts, or does now. */
+    isUploading: (): boolean =>
+      namesIn(verdictsDir).some(
+        (name) =>
+          name.endsWith('.log') &&
+          (unlessGone(() => statSync(join(verdictsDir, name)).mtimeMs) ?? 0) > Date.now() - uploadingMs,
+      ),
 
     phaseOf,
 

@@ -159,7 +159,7 @@ function createKiller(site: Site, seed: number) {
         await where.manifestTouched(patience.aimMs)
         await sleep(random.below(aimSpreadMs))
       } else await sleep(random.below(untilKillMs))
-      const isUploading = !isAimed && (await where.isUploading())
+      const isUploading = where.isUploading()
       if (scan.hasEnded()) return 0
       let killed = 0
       do {

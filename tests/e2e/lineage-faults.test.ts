@@ -122,7 +122,13 @@ it('names all clones of a template at once when a file of it turns out bad', asy
   const hash = sha256(bytes).toString('hex')
   mkdirSync(folder)
   writeFileSync(join(folder, 'tool'), bytes)
+  const untilHeldBy = async (machines: number) =>
+    await waitFor(`${machines} holders`, async () => {
+      const { hash: known } = await site.get<{ hash: Json }>(`/hashes/${hash}`)
+      return (known.holders as Json).machines === machines ? true : undefined
+    })
   await scan(golden, folder)
+  await untilHeldBy(1)
   await site.running.get('golden')?.kill('SIGKILL')
   const names = ['clone-a', 'clone-b', 'clone-c']
   for (const name of names) site.copyHome('golden', name)
@@ -139,12 +145,9 @@ it('names all clones of a template at once when a file of it turns out bad', asy
     )
     return all.length === names.length ? all.map(({ id }) => String(id)).sort() : undefined
   })
-  // One clone has another file there by now.
+  // One clone was never scanned, and told nothing.
   for (const id of clones.slice(1)) await scan(id, folder)
-  await waitFor('the holders', async () => {
-    const { hash: known } = await site.get<{ hash: Json }>(`/hashes/${hash}`)
-    return (known.holders as Json).machines === clones.length ? true : undefined
-  })
+  await untilHeldBy(3)
 
   const listedAtMs = Date.now()
   appendFileSync(join(contentDir, 'hashes/eicar.txt'), `${hash} Found in the image\n`)
