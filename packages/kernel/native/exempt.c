@@ -42,9 +42,11 @@ static uint32_t parent_of(uint32_t pid) {
 }
 
 bool is_exempt_pid(uint32_t pid) {
+  static uint32_t own;
+  if (own == 0) own = (uint32_t)getpid();
   for (uint32_t index = 0; index < exempt_count; index += 1)
     if (exempt[index] == pid) return true;
-  return pid == (uint32_t)getpid();
+  return pid == own;
 }
 
 /* What the agent starts (dpkg-query, setfattr) must not wait for the agent, which waits for it to start. */

@@ -1,52 +1,101 @@
 /*
  * Programs that were just allowed. The kernel refuses writers of a program only some steps after the answer, and on a
- * busy machine a process may wait long between the two. Until it has made these steps the read lease stays, so whoever
- * wants to write the file waits.
+ * busy machine a process may wait long between the two. Until it has made these steps a read lease stays, so whoever
+ * wants to write the file waits. Starts of one file share it: while it lasts, nobody has written the file.
  */
 #define _GNU_SOURCE
-#include "guard.h"
+#include "permission.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#define MAX_GRACES 512u
+#define MAX_HELD 256u
+#define MAX_STARTS 512u
 #define CHECK_NS (2 * NS_PER_MS)
 /* The kernel breaks a lease by force after 45 s (proc(5), lease-break-time). */
 #define LONGEST_NS (30 * NS_PER_S)
 /* Processor time after which the steps are made for sure: they take some microseconds. */
 #define ENOUGH_NS (1 * NS_PER_MS)
 
-static struct {
+/* A file with its lease. */
+struct held {
+  struct file_key key;
   int fd;
+  uint32_t starts;
+  /* Somebody waits to write it. */
+  bool is_wanted;
+};
+
+struct start {
+  struct held *file;
   uint32_t pid;
   bool has_runtime;
-  uint64_t device, inode, check_ns, until_ns, runtime_ns;
-} graces[MAX_GRACES];
-static uint32_t grace_count;
+  uint64_t check_ns, until_ns, runtime_ns;
+};
+
+static struct held files[MAX_HELD];
+static struct start starts[MAX_STARTS];
+static uint32_t top_file, start_count;
+
+static void start_add(struct held *file, uint32_t pid) {
+  uint64_t now = now_ns();
+  starts[start_count++] =
+      (struct start){.file = file, .pid = pid, .check_ns = now + CHECK_NS, .until_ns = now + LONGEST_NS};
+  file->starts += 1;
+}
+
+static void start_drop(uint32_t index) {
+  struct held *file = starts[index].file;
+  starts[index] = starts[--start_count];
+  file->starts -= 1;
+  if (file->starts == 0) close(file->fd);
+  while (top_file > 0 && files[top_file - 1].starts == 0) top_file -= 1;
+}
+
+bool grace_join(const struct file_key *key, uint32_t pid) {
+  if (start_count == MAX_STARTS || pid == 0) return false;
+  for (uint32_t index = 0; index < top_file; index += 1) {
+    struct held *file = &files[index];
+    if (file->starts == 0 || file->is_wanted || !key_equal(&file->key, key)) continue;
+    start_add(file, pid);
+    return true;
+  }
+  return false;
+}
 
 bool grace_add(int fd, uint32_t pid, const struct file_key *key) {
-  if (grace_count == MAX_GRACES || pid == 0) return false;
-  uint64_t now = now_ns();
-  graces[grace_count].fd = fd;
-  graces[grace_count].pid = pid;
-  graces[grace_count].has_runtime = false;
-  graces[grace_count].device = key->device;
-  graces[grace_count].inode = key->inode;
-  graces[grace_count].check_ns = now + CHECK_NS;
-  graces[grace_count++].until_ns = now + LONGEST_NS;
+  if (start_count == MAX_STARTS || pid == 0) return false;
+  uint32_t index = 0;
+  while (index < top_file && files[index].starts > 0) index += 1;
+  if (index == MAX_HELD) return false;
+  if (index == top_file) top_file += 1;
+  files[index] = (struct held){.key = *key, .fd = fd};
+  start_add(&files[index], pid);
   return true;
 }
 
+void grace_on_lease_break(int fd) {
+  for (uint32_t index = 0; index < top_file; index += 1)
+    if (fd < 0 || files[index].fd == fd) files[index].is_wanted = true;
+}
+
+/* A second thread may start something, or use the processor, while the first one waits (proc(5): links of task). */
+static bool has_one_thread(uint32_t pid) {
+  char path[40];
+  struct stat tasks;
+  snprintf(path, sizeof path, "/proc/%u/task", pid);
+  return stat(path, &tasks) != 0 || tasks.st_nlink <= 3;
+}
+
 void grace_end(uint32_t pid) {
-  for (uint32_t index = grace_count; index > 0; index -= 1)
-    if (graces[index - 1].pid == pid) {
-      close(graces[index - 1].fd);
-      graces[index - 1] = graces[--grace_count];
-    }
+  for (uint32_t index = start_count; index > 0; index -= 1)
+    if (starts[index - 1].pid == pid && has_one_thread(pid)) start_drop(index - 1);
 }
 
 /* Nanoseconds that the process has run (proc(5), schedstat); false when it is gone. */
@@ -63,36 +112,36 @@ static bool runtime_of(uint32_t pid, uint64_t *runtime_ns) {
   return true;
 }
 
-static bool has_started(uint32_t index) {
+static bool has_started(struct start *start) {
   char path[40];
   struct statx exe;
-  uint32_t pid = graces[index].pid;
-  snprintf(path, sizeof path, "/proc/%u/exe", pid);
+  /* Most are over by now, and this is the quickest question. */
+  if (kill((pid_t)start->pid, 0) != 0 && errno == ESRCH) return true;
+  snprintf(path, sizeof path, "/proc/%u/exe", start->pid);
   if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_INO, &exe) != 0) return true;
-  if (exe.stx_ino == graces[index].inode && makedev(exe.stx_dev_major, exe.stx_dev_minor) == graces[index].device)
-    return true;
+  const struct file_key *key = &start->file->key;
+  if (exe.stx_ino == key->inode && makedev(exe.stx_dev_major, exe.stx_dev_minor) == key->device) return true;
   /* A script, ld.so, or a start that failed: the program of the process does not tell. */
   uint64_t runtime_ns;
-  if (!runtime_of(pid, &runtime_ns)) return true;
-  if (!graces[index].has_runtime) {
-    graces[index].has_runtime = true;
-    graces[index].runtime_ns = runtime_ns;
+  if (!runtime_of(start->pid, &runtime_ns)) return true;
+  if (!start->has_runtime) {
+    start->has_runtime = true;
+    start->runtime_ns = runtime_ns;
     return false;
   }
-  return runtime_ns - graces[index].runtime_ns >= ENOUGH_NS;
+  return runtime_ns - start->runtime_ns >= ENOUGH_NS && has_one_thread(start->pid);
 }
 
 uint64_t grace_check(uint64_t now) {
   uint64_t next = UINT64_MAX;
-  for (uint32_t index = grace_count; index > 0; index -= 1) {
-    uint32_t at = index - 1;
-    if (graces[at].until_ns <= now || (graces[at].check_ns <= now && has_started(at))) {
-      close(graces[at].fd);
-      graces[at] = graces[--grace_count];
+  for (uint32_t index = start_count; index > 0; index -= 1) {
+    struct start *start = &starts[index - 1];
+    if (start->until_ns <= now || (start->check_ns <= now && has_started(start))) {
+      start_drop(index - 1);
       continue;
     }
-    if (graces[at].check_ns <= now) graces[at].check_ns = now + CHECK_NS;
-    if (graces[at].check_ns < next) next = graces[at].check_ns;
+    if (start->check_ns <= now) start->check_ns = now + CHECK_NS;
+    if (start->check_ns < next) next = start->check_ns;
   }
   return next;
 }

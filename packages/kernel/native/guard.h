@@ -75,13 +75,6 @@ struct known_entry *table_find(const struct file_key *key);
 void table_put(const struct file_key *key, enum verdict_class verdict);
 void table_clear(void);
 
-/* grace.c. Keeps a descriptor with a lease until its program runs, when it answers true. */
-bool grace_add(int fd, uint32_t pid, const struct file_key *key);
-/* The process asks for something else, so it made the steps of before. */
-void grace_end(uint32_t pid);
-/* Lets go what runs; when to look again. */
-uint64_t grace_check(uint64_t now);
-
 /* exempt.c */
 void exempt_pid(uint32_t pid);
 bool is_exempt_pid(uint32_t pid);

