@@ -14,6 +14,8 @@ uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+uint64_t earlier(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
 size_t path_of(int fd, char *into, size_t capacity) {
   char link[40];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);

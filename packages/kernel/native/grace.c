@@ -17,7 +17,10 @@
 
 #define MAX_HELD 256u
 #define MAX_STARTS 512u
+/* When a start is looked at first: soon where an open file may keep somebody from unmounting, or from writing. */
 #define CHECK_NS (2 * NS_PER_MS)
+#define LASTING_CHECK_NS (16 * NS_PER_MS)
+#define MAX_CHECK_NS (64 * NS_PER_MS)
 /* The kernel breaks a lease by force after 45 s (proc(5), lease-break-time). */
 #define LONGEST_NS (30 * NS_PER_S)
 /* Processor time after which the steps are made for sure: they take some microseconds. */
@@ -36,7 +39,7 @@ struct start {
   struct held *file;
   uint32_t pid;
   bool has_runtime;
-  uint64_t check_ns, until_ns, runtime_ns;
+  uint64_t pause_ns, check_ns, until_ns, runtime_ns;
 };
 
 static struct held files[MAX_HELD];
@@ -45,8 +48,9 @@ static uint32_t top_file, start_count;
 
 static void start_add(struct held *file, uint32_t pid) {
   uint64_t now = now_ns();
-  starts[start_count++] =
-      (struct start){.file = file, .pid = pid, .check_ns = now + CHECK_NS, .until_ns = now + LONGEST_NS};
+  uint64_t pause_ns = is_lasting(file->key.device) ? LASTING_CHECK_NS : CHECK_NS;
+  starts[start_count++] = (struct start){
+      .file = file, .pid = pid, .pause_ns = pause_ns, .check_ns = now + pause_ns, .until_ns = now + LONGEST_NS};
   file->starts += 1;
 }
 
@@ -83,6 +87,8 @@ bool grace_add(int fd, uint32_t pid, const struct file_key *key) {
 void grace_on_lease_break(int fd) {
   for (uint32_t index = 0; index < top_file; index += 1)
     if (fd < 0 || files[index].fd == fd) files[index].is_wanted = true;
+  for (uint32_t index = 0; index < start_count; index += 1)
+    if (starts[index].file->is_wanted) starts[index].check_ns = 0;
 }
 
 /* A second thread may start something, or use the processor, while the first one waits (proc(5): links of task). */
@@ -140,8 +146,11 @@ uint64_t grace_check(uint64_t now) {
       start_drop(index - 1);
       continue;
     }
-    if (start->check_ns <= now) start->check_ns = now + CHECK_NS;
-    if (start->check_ns < next) next = start->check_ns;
+    if (start->check_ns <= now) {
+      start->pause_ns = start->file->is_wanted ? CHECK_NS : earlier(2 * start->pause_ns, MAX_CHECK_NS);
+      start->check_ns = now + start->pause_ns;
+    }
+    next = earlier(next, start->check_ns);
   }
   return next;
 }

@@ -98,6 +98,7 @@ void hot_drop_deleted(void);
 
 /* common.c */
 uint64_t now_ns(void);
+uint64_t earlier(uint64_t a, uint64_t b);
 /* The path behind a descriptor as this process sees it; 0 when there is none. */
 size_t path_of(int fd, char *into, size_t capacity);
 /* With a zero behind it; NULL without memory. */

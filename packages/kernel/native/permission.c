@@ -7,10 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/fanotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -19,6 +19,7 @@
 /* So many times known: the kernel may let it pass by itself. */
 #define HOT_AFTER 4u
 #define TIDY_NS (10 * NS_PER_S)
+#define SOURCES 4u
 
 static int signals = -1;
 
@@ -135,6 +136,23 @@ static void run_before_others(void) {
   if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) != 0) setpriority(PRIO_PROCESS, 0, -20);
 }
 
+/* What is done now and then; when it is due again. */
+static uint64_t periodic(uint64_t now) {
+  static uint64_t tidy_at_ns, stats_at_ns, told_events, told_asked;
+  if (now >= stats_at_ns) {
+    if (stats.events != told_events || stats.asked != told_asked || stats_at_ns == 0)
+      frame_send(AGENT_FD, OUT_STATS, &stats, sizeof stats, NULL, 0);
+    told_events = stats.events;
+    told_asked = stats.asked;
+    stats_at_ns = now + NS_PER_S;
+  }
+  if (now >= tidy_at_ns) {
+    hot_drop_deleted();
+    tidy_at_ns = now + TIDY_NS;
+  }
+  return stats_at_ns;
+}
+
 /* Arguments: exec | exec-and-open, then the pids whose processes are never asked about. */
 int run_permission(int argc, char **argv) {
   if (argc > 0 && strcmp(argv[0], "exec-and-open") == 0) event_mask |= FAN_OPEN_PERM;
@@ -147,39 +165,32 @@ int run_permission(int argc, char **argv) {
   places_open();
   /* Each waiting process has one event here, so the queue is bounded by them; a full one would let everything pass. */
   permission_group = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK | FAN_UNLIMITED_QUEUE,
-                        O_RDONLY | O_LARGEFILE | O_CLOEXEC);
+                                   O_RDONLY | O_LARGEFILE | O_CLOEXEC);
   int error = permission_group < 0 ? errno : 0;
   if (error == 0 && !table_open()) error = ENOMEM;
   say_hello(error);
   if (error != 0) return 1;
   run_before_others();
   signals = hot_open(permission_group, event_mask);
-  struct pollfd fds[4] = {{.fd = permission_group, .events = POLLIN},
-                          {.fd = AGENT_FD, .events = POLLIN},
-                          {.fd = watch_mounts(), .events = POLLPRI},
-                          {.fd = signals, .events = POLLIN}};
-  uint64_t tidy_at_ns = 0, stats_at_ns = 0, told_events = 0, told_asked = 0;
+  int epoll = epoll_create1(EPOLL_CLOEXEC);
+  /* In the order of their bits: somebody waits to write; somebody waits to start; the agent; a mount came or went. */
+  const int sources[] = {signals, permission_group, AGENT_FD, watch_mounts()};
+  for (uint32_t index = 0; index < SOURCES; index += 1) {
+    struct epoll_event wanted = {.events = index == 3 ? EPOLLPRI : EPOLLIN, .data.u32 = 1u << index};
+    if (sources[index] >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, sources[index], &wanted) != 0) return 1;
+  }
   for (;;) {
     uint64_t now = now_ns();
+    uint64_t next = earlier(periodic(now), grace_check(now));
     waiting_on_timers(now);
-    if (now >= stats_at_ns) {
-      if (stats.events != told_events || stats.asked != told_asked || stats_at_ns == 0)
-        frame_send(AGENT_FD, OUT_STATS, &stats, sizeof stats, NULL, 0);
-      told_events = stats.events;
-      told_asked = stats.asked;
-      stats_at_ns = now + NS_PER_S;
-    }
-    if (now >= tidy_at_ns) {
-      hot_drop_deleted();
-      tidy_at_ns = now + TIDY_NS;
-    }
-    uint64_t grace_at_ns = grace_check(now);
-    uint64_t next_ns = grace_at_ns < stats_at_ns ? grace_at_ns : stats_at_ns;
-    if (poll(fds, 4, milliseconds_until(now, waiting_next(next_ns))) < 0 && errno != EINTR) return 1;
-    /* First: somebody waits to write. */
-    if (fds[3].revents != 0) hot_on_signal(signals, on_lease_break);
-    if (fds[0].revents != 0) read_events();
-    if (fds[1].revents != 0 && !read_agent()) return 0;
-    if (fds[2].revents != 0) frame_send(AGENT_FD, OUT_MOUNTS, NULL, 0, NULL, 0);
+    struct epoll_event found[SOURCES];
+    int count = epoll_wait(epoll, found, SOURCES, milliseconds_until(now, waiting_next(next)));
+    if (count < 0 && errno != EINTR) return 1;
+    uint32_t ready = 0;
+    for (int index = 0; index < count; index += 1) ready |= found[index].data.u32;
+    if (ready & 1) hot_on_signal(signals, on_lease_break);
+    if (ready & 2) read_events();
+    if (ready & 4 && !read_agent()) return 0;
+    if (ready & 8) frame_send(AGENT_FD, OUT_MOUNTS, NULL, 0, NULL, 0);
   }
 }
