@@ -49,7 +49,8 @@ bool permission_frame(const struct frame *frame) {
       take(&cursor, &key, sizeof key);
       take(&cursor, &verdict, sizeof verdict);
       if (cursor.failed || verdict > CLASS_BAD) return false;
-      learn(&key, (enum verdict_class)verdict);
+      /* A record is older than a judgement of the same state, which may have found it bad. */
+      if (verdict != CLASS_CLEAN || table_find(&key) == NULL) learn(&key, (enum verdict_class)verdict);
     }
   } else if (frame->type == IN_FORGET) {
     hot_clear();

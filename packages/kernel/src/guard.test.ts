@@ -154,6 +154,24 @@ describe.skipIf(probe === undefined)('the guard', () => {
     expect(await exec(place('second'))).toBe('126')
   })
 
+  it('answers for what it was told before anybody asked, but not for what was judged bad since', async () => {
+    const opened = await start()
+    const keyOf = (path: string) => {
+      const { dev, ino, ctimeNs, mtimeNs, size } = statSync(path, { bigint: true })
+      return { device: dev, inode: ino, ctimeNs, mtimeNs, sizeBytes: size }
+    }
+    const paths = Array.from({ length: 300 }, (_, index) => place(`known-${index}`))
+    answer = async () => ({ allows: false, remember: 'bad' })
+    const bad = place('bad')
+    expect(await exec(bad)).toBe('126')
+    opened.remember([...paths, bad].map((path) => ({ key: keyOf(path), verdict: 'clean' as const })))
+    for (const path of [paths[0], paths[299]]) expect(await exec(path ?? '')).toBe('0')
+    expect(asks.length).toBe(1)
+    expect(await exec(bad)).toBe('126')
+    opened.forget()
+    expect(await exec(paths[0] ?? '')).toBe('126')
+  })
+
   it('denies what is known to be bad even when nobody answers', async () => {
     const opened = await start('exec', { budgetMs: 200 })
     const path = place('bad')
