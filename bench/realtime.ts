@@ -10,8 +10,10 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,9 +22,13 @@ import { findHelper, type Guard, openGuard } from '@ringwall/kernel'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { writeSection } from './section.ts'
 
-const starts = 20_000
-const rounds = 5
-const tries = Number(process.env.RINGWALL_BENCH_TRIES ?? 10_000)
+const turns = Number(process.env.RINGWALL_BENCH_STARTS ?? 4_000)
+/** A slow peer, and files that are judged: each start is measured by itself. */
+const slowTurns = Math.ceil(turns / 8)
+/** Until what is started often passes in the kernel. */
+const warmTurns = 20
+const tries = Number(process.env.RINGWALL_BENCH_RACES ?? 10_000)
+const racers = 3
 /** Not root: clamonacc leaves root alone, so that its own clamd can read. */
 const nobody = 65_534
 
@@ -41,7 +47,7 @@ const sources = join(import.meta.dirname, '../packages/kernel/src/testdata')
 function mount(name: string): string {
   const path = join(work, name)
   mkdirSync(path)
-  execFileSync('truncate', ['-s', '256M', `${path}.img`])
+  execFileSync('truncate', ['-s', '512M', `${path}.img`])
   execFileSync('mkfs.ext4', ['-q', '-I', '256', `${path}.img`])
   execFileSync('mount', ['-o', 'loop', `${path}.img`, path])
   chmodSync(path, 0o777)
@@ -51,27 +57,36 @@ function mount(name: string): string {
   return path
 }
 
-/** Nanoseconds of each start of a small static program. */
-async function storm(folder: string, count: number): Promise<number[]> {
+/** A measured place: programs that are started, and those that they are compared with. */
+type Place = { name: string; path: string; base?: string }
+
+/** Nanoseconds of each start, by place; all places in turn, so that what else the machine does meets them alike. */
+async function start(places: { path: string }[], count: number): Promise<Map<string, number[]>> {
   // Its parent is gone when it begins: what a guard's own process starts would never be held.
   const out = join(work, 'out')
-  const line = 'sleep 0.2; "$0" storm "$1" "$2" > "$3.part" && mv "$3.part" "$3"'
-  const args = [
-    '-c',
-    `setsid sh -c '${line}' "$@" &`,
-    'sh',
-    load,
-    join(folder, 'program'),
-    String(count),
-    out,
-  ]
+  const line = 'sleep 0.2; out=$0; "$@" > "$out.part" && mv "$out.part" "$out"'
+  const command = [load, 'starts', String(count), ...places.map(({ path }) => path)]
+  const args = ['-c', `setsid sh -c '${line}' "$0" "$@" &`, out, ...command]
   spawn('sh', args, { stdio: ['ignore', 'ignore', 'inherit'], uid: nobody, gid: nobody })
-  const text = await waitFor('the storm', async () => readFileSync(out, 'utf8'), 600_000)
+  const text = await waitFor('the starts', async () => readFileSync(out, 'utf8'), 1_200_000)
   rmSync(out)
-  return text.trim().split('\n').map(Number)
+  const rows = text
+    .trim()
+    .split('\n')
+    .map((row) => row.split(' ').map(Number))
+  return new Map(places.map(({ path }, index) => [path, rows.map((row) => row[index] ?? 0)]))
 }
 
-type Peer = { name: string; folder: string; ns: number[] }
+/** Many programs, so that each is started once; `isNew` gives each a content that nobody has seen. */
+function manyPrograms(folder: string, count: number, isNew = false): string {
+  const program = readFileSync(image)
+  mkdirSync(join(folder, 'many'))
+  for (let index = 0; index < count; index += 1) {
+    const content = isNew ? Buffer.concat([program, Buffer.from(`${process.pid} ${index}`)]) : program
+    writeFileSync(join(folder, 'many', String(index)), content, { mode: 0o755 })
+  }
+  return join(folder, 'many/%d')
+}
 
 /** clamonacc with prevention on its own file system; why it does not run here, otherwise. */
 async function startClamonacc(folder: string): Promise<{ stop: () => void } | string> {
@@ -125,11 +140,17 @@ async function figures(site: Site, machineId: string): Promise<Json> {
   return machine.agent.realtime
 }
 
-function costRow({ name, ns }: Peer, plain: number[]): string {
-  const sorted = [...ns].sort((a, b) => a - b)
-  const [median, p99] = [quantile(sorted, 0.5), quantile(sorted, 0.99)]
-  const added = `${us(median - quantile(plain, 0.5))} | ${us(p99 - quantile(plain, 0.99))}`
-  return `| ${name} | ${ns.length} | ${us(median)} | ${us(p99)} | ${added} |`
+/** Pairs of one turn cancel what the machine did at that time; the tails are compared as a whole. */
+function costRow({ name, path, base }: Place, ns: Map<string, number[]>, skip: number): string {
+  const own = (ns.get(path) ?? []).slice(skip)
+  const sorted = (values: number[]) => values.toSorted((a, b) => a - b)
+  const [median, p99] = [0.5, 0.99].map((part) => quantile(sorted(own), part)) as [number, number]
+  const cells = [name, String(own.length), us(median), us(p99)]
+  if (base === undefined) return `| ${[...cells, '', ''].join(' | ')} |`
+  const other = (ns.get(base) ?? []).slice(skip)
+  const pairs = sorted(own.map((value, turn) => value - (other[turn] ?? 0)))
+  const addedP99 = p99 - quantile(sorted(other), 0.99)
+  return `| ${[...cells, us(quantile(pairs, 0.5)), us(addedP99)].join(' | ')} |`
 }
 
 /** The same helper without files that the kernel lets pass by itself: each start is answered from its table. */
@@ -144,59 +165,103 @@ async function guardByTable(folder: string): Promise<Guard> {
   return guard
 }
 
+/** What the agent tells the helper of files that its manifest knows. */
+function tell(guard: Guard, folder: string): void {
+  const names = readdirSync(join(folder, 'many'))
+  guard.remember(
+    names.map((name) => {
+      const { dev, ino, ctimeNs, mtimeNs, size } = statSync(join(folder, 'many', name), { bigint: true })
+      return {
+        key: { device: dev, inode: ino, ctimeNs, mtimeNs, sizeBytes: size },
+        verdict: 'clean' as const,
+      }
+    }),
+  )
+}
+
 async function measureCost(site: Site, machineId: string, guarded: string): Promise<string[]> {
-  const plain: Peer = { name: 'nothing', folder: mount('plain'), ns: [] }
-  const ours: Peer = { name: 'Ringwall, known program (the kernel lets it pass)', folder: guarded, ns: [] }
-  const table: Peer = { name: 'Ringwall, known program (the helper answers)', folder: mount('table'), ns: [] }
-  const guard = await guardByTable(table.folder)
-  const theirs: Peer = { name: 'clamonacc, prevention on', folder: mount('clamonacc'), ns: [] }
-  const peer = await startClamonacc(theirs.folder)
-  const peers = [plain, ours, table, ...(typeof peer === 'string' ? [] : [theirs])]
-  for (let round = 0; round < rounds; round += 1)
-    for (const { name, folder, ns } of peers) {
-      say(`round ${round + 1}: ${name}`)
-      // A slow peer does fewer starts: each one is measured by itself.
-      ns.push(...(await storm(folder, folder === theirs.folder ? starts / rounds / 10 : starts / rounds)))
-    }
-  if (typeof peer !== 'string') peer.stop()
+  const [plain, table, theirs] = [mount('plain'), mount('table'), mount('clamonacc')]
+  const program = (folder: string) => join(folder, 'program')
+  const many = { plain: manyPrograms(plain, turns), table: manyPrograms(table, turns) }
+  const guard = await guardByTable(table)
+  tell(guard, table)
+  const known: Place[] = [
+    { name: 'nothing', path: program(plain) },
+    { name: 'Ringwall: the kernel lets it pass', path: program(guarded), base: program(plain) },
+    { name: 'Ringwall: the helper answers', path: program(table), base: program(plain) },
+    { name: 'nothing, another program each time', path: many.plain },
+    { name: 'Ringwall: the first start of a file that a scan knows', path: many.table, base: many.plain },
+  ]
+  say(`${turns} turns of known programs`)
+  const before = await figures(site, machineId)
+  const rows = await start(known, turns)
   await guard.close()
-  const sorted = [...plain.ns].sort((a, b) => a - b)
-  const { problem, events } = await figures(site, machineId)
-  if (problem !== null) throw new Error(String(problem))
+  const after = await figures(site, machineId)
+  if (after.problem !== null) throw new Error(String(after.problem))
+  const strange: Place[] = [
+    { name: 'nothing, the same turns', path: many.plain },
+    {
+      name: 'Ringwall: the first start of a file that nobody has seen (hash, upload, verdict)',
+      path: manyPrograms(guarded, slowTurns, true),
+      base: many.plain,
+    },
+  ]
+  say(`${slowTurns} turns of unknown programs`)
+  const strangeRows = await start(strange, slowTurns)
+  const peer = await startClamonacc(theirs)
+  const peers: Place[] = [
+    { name: 'nothing, the same turns as clamonacc', path: program(plain) },
+    { name: 'clamonacc, prevention on', path: program(theirs), base: program(plain) },
+  ]
+  if (typeof peer !== 'string') say(`${slowTurns} turns of clamonacc`)
+  const peerRows = typeof peer === 'string' ? new Map<string, number[]>() : await start(peers, slowTurns)
+  if (typeof peer !== 'string') peer.stop()
+  const asked = Number(after.events) - Number(before.events)
   return [
-    `Start and end of a static program of 13 KiB by vfork and execve, in ${rounds} rounds in turn, each guard on an ext4 of its own.\n`,
+    'Start and end of a static program of 13 KiB by vfork and execve, each guard on an ext4 of its own. All places of a table are started in turn, each time another one first; the added median is that of the differences within a turn.\n',
     '| guarded by | starts | median µs | p99 µs | added, median µs | added, p99 µs |',
     '| --- | ---: | ---: | ---: | ---: | ---: |',
-    ...peers.map((row) => costRow(row, sorted)),
+    ...known.map((row) => costRow(row, rows, warmTurns)),
+    ...strange.map((row) => costRow(row, strangeRows, 0)),
+    ...(typeof peer === 'string' ? [] : peers.map((row) => costRow(row, peerRows, 0))),
     ...(typeof peer === 'string' ? ['', `clamonacc was not measured: ${peer}.`] : []),
     '',
-    `Of ${starts} starts in the first of our rows, the kernel asked the helper about ${String(events)}.`,
+    `Of ${turns} starts in the first of our rows, the kernel asked the helper about ${asked}.`,
     '',
   ]
 }
 
-async function measureRaces(site: Site, machineId: string, guarded: string): Promise<string[]> {
-  say(`${tries} races`)
-  const folder = join(guarded, 'races')
-  mkdirSync(folder)
-  const startedAtMs = performance.now()
-  const racing = spawn(load, ['race', folder, String(tries), image], { stdio: ['ignore', 'pipe', 'inherit'] })
+type Outcome = { ran: number; denied: number; goodRan: number; gaveUp: number; firstRan: number }
+
+async function race(folder: string, count: number): Promise<Outcome> {
+  mkdirSync(folder, { recursive: true })
+  const racing = spawn(load, ['race', folder, String(count), image], { stdio: ['ignore', 'pipe', 'inherit'] })
   let text = ''
   racing.stdout.on('data', (chunk) => (text += String(chunk)))
   const code = await new Promise((resolve) => racing.on('close', resolve))
   if (code !== 0) throw new Error(`the races ended with ${String(code)}`)
-  const told = JSON.parse(text) as Record<string, number>
+  return JSON.parse(text) as Outcome
+}
+
+async function measureRaces(site: Site, machineId: string, guarded: string): Promise<string[]> {
+  say(`${tries} races`)
+  const startedAtMs = performance.now()
+  const each = Math.ceil(tries / racers)
+  const all = await Promise.all(
+    Array.from({ length: racers }, async (_, index) => await race(join(guarded, `races-${index}`), each)),
+  )
+  const sum = (name: keyof Outcome) => all.reduce((total, told) => total + told[name], 0)
   const secondsTaken = ((performance.now() - startedAtMs) / 1000).toFixed(0)
   const { timeouts, unjudged } = await figures(site, machineId)
   return [
     '## Races of writing and running\n',
-    `${tries} files, each written while three processes try to run it, in four ways in turn: a new script, a known good program overwritten, overwritten through a mapping whose pages were dirty before, replaced by rename. ${secondsTaken} s.\n`,
+    `${each * racers} files, each written while two processes and a thread of a third try to run it, in seven ways in turn: a new script, a known good program overwritten, overwritten through a mapping whose pages were dirty before, replaced by rename; the EICAR test file, a hard link to a bad program, a bad program that is made executable at last. Real scanner, real vault; ${racers} races at once; ${secondsTaken} s.\n`,
     '| outcome | times |',
     '| --- | ---: |',
-    `| a bad program ran | ${told.ran} |`,
-    `| a bad program was denied | ${told.denied} |`,
-    `| the good one ran, before it was overwritten | ${told.goodRan} |`,
-    `| given up after 20 s | ${told.gaveUp} |`,
+    `| **a bad program ran** | **${sum('ran')}** |`,
+    `| a bad program was denied | ${sum('denied')} |`,
+    `| the good one ran, before it was overwritten | ${sum('goodRan')} |`,
+    `| given up after 20 s | ${sum('gaveUp')} |`,
     '',
     `Policy: \`whenScannerAway: deny\`, \`budgetMs: 30000\`. Answers that came too late: ${String(timeouts)}; starts without a verdict: ${String(unjudged)}.`,
     '',

