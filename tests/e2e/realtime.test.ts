@@ -46,8 +46,8 @@ let site: Site
 let machineId: string
 /** A file system of its own: what the agent guards there holds nothing else on this machine. */
 let guarded: string
-/** That, and where a container comes and goes. */
-const watched = () => `${guarded}:${join(guarded, 'container/root')}`
+/** That, and where a container and a disk come and go. */
+const watched = () => [guarded, join(guarded, 'container/root'), join(guarded, 'disk')].join(':')
 
 /** Bad by the rule reverse_shell_netcat_exec; leaves a mark when it runs, and nothing else (RFC 5737 address). */
 const script = (marker: string) =>
@@ -194,6 +194,32 @@ describe.skipIf(!isPossible)('real-time protection', () => {
     expect(now).toMatchObject({ mode: 'exec', problem: null, timeouts: 0 })
     // Judged once for twenty starts: afterwards the kernel passes it by itself, and no answer is timed.
     expect(Number(now.judged) - Number(before.judged)).toBe(1)
+  })
+
+  it('knows what a scan has judged before it is started for the first time', async () => {
+    const disk = join(guarded, 'disk')
+    mkdirSync(disk)
+    execFileSync('truncate', ['-s', '32M', `${disk}.img`])
+    execFileSync('mkfs.ext4', ['-q', '-I', '256', `${disk}.img`])
+    execFileSync('mount', ['-o', 'loop', `${disk}.img`, disk])
+    try {
+      const paths = ['a', 'b', 'c'].map((name) => join(disk, name))
+      for (const path of paths) copyFileSync('/bin/true', path)
+      // What changed just before it was judged is not believed.
+      await new Promise((resolve) => setTimeout(resolve, 3_000))
+      const scan = await site.endOf(await site.startScan(machineId, [disk]))
+      expect(scan).toMatchObject({ state: 'completed' })
+      await new Promise((resolve) => setTimeout(resolve, 2 * linkLimits.heartbeatIntervalMs + 1_000))
+      const before = await figures()
+      for (const path of paths) expect(await exec(path)).toBe('ran')
+      const now = await waitFor('the figures', async () => {
+        const told = await figures()
+        return Number(told.fromTable) >= Number(before.fromTable) + paths.length ? told : undefined
+      })
+      expect(now.judged).toBe(before.judged)
+    } finally {
+      execFileSync('umount', ['-l', disk])
+    }
   })
 
   it('leaves excluded contents, programs and paths alone', async () => {
