@@ -20,6 +20,8 @@ const environmentSchema = z.object({
   RINGWALL_INSTANCE_ID: z.string().max(200).optional(),
   /** Mount points that real-time protection and the journal watch, with ':' between; 'all' local ones; 'none'. */
   RINGWALL_AGENT_WATCH: z.string().max(4000).default('all'),
+  /** Set by systemd: what `ringwall agent ended` left there. */
+  RUNTIME_DIRECTORY: z.string().optional(),
   /** The process that runs center, scanner and agent of one machine: none of its children is ever held. */
   RINGWALL_SUPERVISOR_PID: z.coerce.number().int().min(2).optional(),
 })
@@ -32,6 +34,7 @@ export type AgentConfig = {
   instanceId: string | undefined
   watchedMounts: string[] | 'all'
   supervisorPid: number | undefined
+  runtimeDir: string | undefined
 }
 
 const readWatch = (text: string): string[] | 'all' =>
@@ -56,5 +59,6 @@ export function readAgentConfig(environment: NodeJS.ProcessEnv): AgentConfig {
     instanceId: values.RINGWALL_INSTANCE_ID,
     watchedMounts: readWatch(values.RINGWALL_AGENT_WATCH),
     supervisorPid: values.RINGWALL_SUPERVISOR_PID,
+    runtimeDir: values.RUNTIME_DIRECTORY,
   }
 }

@@ -79,7 +79,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const files = createKeptFiles(logger)
   const store = openDesiredStore(config.dir, identity, files)
   const load = createLoadMeter()
-  const capsMeter = createCapsMeter({ nowMs: systemClock.nowMs })
+  const capsMeter = createCapsMeter({ nowMs: systemClock.nowMs, runtimeDir: config.runtimeDir })
   const events = createEvents({
     spool,
     clock: systemClock,

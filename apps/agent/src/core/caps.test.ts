@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { findOwnCgroup } from '../platform/cgroup.ts'
-import { createCapsMeter, parseCpuMax, parseKeyed } from './caps.ts'
+import { createCapsMeter, parseCpuMax, parseEnds, parseKeyed } from './caps.ts'
 
 const dir = '/sys/fs/cgroup/system.slice/ringwall-agent.service'
 const stall = (ms: number) => `some avg10=0.00 avg60=0.00 avg300=0.00 total=${ms * 1000}\n`
@@ -18,6 +18,9 @@ function machine() {
     [`${dir}/cpu.max`]: '150000 100000',
     [`${dir}/cpu.stat`]: 'usage_usec 5\nnr_periods 0\nnr_throttled 0\nthrottled_usec 0',
     [`${dir}/pids.max`]: '64',
+    [`${dir}/pids.events`]: 'max 0',
+    [`${dir}/cpu.weight`]: '20',
+    [`${dir}/io.weight`]: 'default 20\n254:0 50',
   }
   const clock = { ms: 0 }
   const meter = createCapsMeter({ nowMs: () => clock.ms, read: (path) => files[path] })
@@ -38,7 +41,10 @@ it('reads the limits of its own cgroup', () => {
       cpuLimitPercent: 150,
       cpuThrottledPeriods: 0,
       cpuThrottledMs: 0,
+      cpuWeight: 20,
+      ioWeight: 20,
       tasksMax: 64,
+      tasksRefused: 0,
     },
   })
 })
@@ -56,6 +62,26 @@ it('says that a cap bites, and for a while that it did', () => {
   expect(meter().problems).toEqual(['cap_memory', 'cap_cpu'])
   clock.ms = 75_000
   expect(meter().problems).toEqual(['cap_memory'])
+})
+
+it('says that a thread or process could not be started', () => {
+  const { files, clock, meter } = machine()
+  files[`${dir}/pids.events`] = 'max 3'
+  expect(meter()).toMatchObject({ problems: ['cap_tasks'], caps: { tasksRefused: 3 } })
+  clock.ms = 61_000
+  expect(meter()).toMatchObject({ problems: [], caps: { tasksRefused: 3 } })
+})
+
+it('knows that starts before this one ended for want of memory', () => {
+  const { files, clock } = machine()
+  files['/run/ringwall-agent/memory-kills'] = '2 1000'
+  clock.ms = 1_030_000
+  const read = (path: string) => files[path]
+  const meter = createCapsMeter({ nowMs: () => clock.ms, runtimeDir: '/run/ringwall-agent', read })
+  expect(meter()).toMatchObject({ problems: ['cap_memory'], caps: { memoryKills: 2 } })
+  clock.ms = 1_700_000
+  expect(meter()).toMatchObject({ problems: [], caps: { memoryKills: 2 } })
+  expect(parseEnds('2')).toEqual({ count: 0, lastAtMs: Number.NEGATIVE_INFINITY })
 })
 
 it('tells nothing where the process shares a cgroup', () => {

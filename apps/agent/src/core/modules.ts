@@ -8,6 +8,8 @@ export type ModuleSample = {
   cpuMs: number
   memoryBytes: number | null
   eventsPerSecond: number
+  /** A thread of this process, whose time is in the process's, too. */
+  isThread: boolean
 }
 
 /** Processor shares of the agent's modules, measured every few seconds: the scan thread, the link, and the rest. */
@@ -25,7 +27,7 @@ export function createModuleMeter(options: {
     const linkMs = (own.user + own.system) / 1000
     const all = process.cpuUsage()
     const samples = await options.samples()
-    const otherMs = samples.reduce((sum, { cpuMs }) => sum + cpuMs, linkMs)
+    const otherMs = samples.reduce((sum, { cpuMs, isThread }) => sum + (isThread ? cpuMs : 0), linkMs)
     const atMs = performance.now()
     const elapsedMs = Math.max(1, atMs - last.atMs)
     const events = options.events()
@@ -35,12 +37,14 @@ export function createModuleMeter(options: {
         cpuMs: linkMs,
         memoryBytes: null,
         eventsPerSecond: ((events - last.events) * 1000) / elapsedMs,
+        isThread: true,
       },
       {
         module: 'core',
         cpuMs: Math.max(0, (all.user + all.system) / 1000 - otherMs),
         memoryBytes: process.memoryUsage.rss(),
         eventsPerSecond: 0,
+        isThread: true,
       },
       ...samples,
     ]

@@ -6,6 +6,7 @@ const known = [
   'no_scanner',
   'cap_memory',
   'cap_cpu',
+  'cap_tasks',
   'disk_full',
   'xattr_unavailable',
   'ionice_unavailable',

@@ -9,14 +9,19 @@ export const agentCapsSchema = z.object({
   memoryPeakBytes: countSchema.nullable(),
   memoryHighBytes: countSchema.nullable(),
   memoryMaxBytes: countSchema.nullable(),
-  /** Times it was slowed at `memory.high`, and killed at `memory.max`. */
+  /** Times it was slowed at `memory.high` since its start, and killed at `memory.max` since the machine's. */
   memoryHighEvents: countSchema,
   memoryKills: countSchema,
   /** Of one processor; null without a limit. */
   cpuLimitPercent: z.number().nonnegative().nullable(),
   cpuThrottledPeriods: countSchema,
   cpuThrottledMs: countSchema,
+  /** Shares among the services of its machine when they want more than there is; 100 is what others have. */
+  cpuWeight: countSchema.nullable().default(null),
+  ioWeight: countSchema.nullable().default(null),
   tasksMax: countSchema.nullable(),
+  /** Threads and processes that could not be started at `pids.max`. */
+  tasksRefused: countSchema.default(0),
 })
 export type AgentCaps = z.infer<typeof agentCapsSchema>
 

@@ -124,6 +124,10 @@ function CapLines({ caps }: { caps: NonNullable<AgentUse['caps']> }) {
           ? t('machine.noLimit')
           : t('machine.capsCpu', { limit: caps.cpuLimitPercent, ms: caps.cpuThrottledMs })}
       </div>
+      <div>{t('machine.capsShares', { cpu: caps.cpuWeight ?? '–', io: caps.ioWeight ?? '–' })}</div>
+      {caps.tasksMax !== null && (
+        <div>{t('machine.capsTasks', { limit: caps.tasksMax, refused: caps.tasksRefused })}</div>
+      )}
       {caps.memoryHighEvents + caps.memoryKills > 0 && (
         <div className="muted">
           {t('machine.capsEvents', { high: caps.memoryHighEvents, kills: caps.memoryKills })}
