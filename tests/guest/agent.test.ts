@@ -109,6 +109,50 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
     expect(Number(await there.guest.run('systemctl show -P NRestarts ringwall-agent'))).toBeGreaterThan(0)
   })
 
+  it('is started again when its memory limit ends it, and tells that afterwards', async () => {
+    await there.withUnit('MemoryHigh=infinity', 'MemoryMax=24M')
+    await waitFor(
+      'an end',
+      async () =>
+        (await there.guest.attempt('test -s /run/ringwall-agent/memory-kills')).code === 0 ? true : undefined,
+      300_000,
+    )
+    say(`MemoryMax=24M: a program starts in ${await execMs()} ms`)
+    await there.withUnit()
+    const { agent } = await there.machineWhen(
+      'cap_memory',
+      ({ problems, agent: now }) =>
+        problems.includes('cap_memory') && now.caps?.memoryMaxBytes === 512 * mebibyte,
+    )
+    expect(agent.caps?.memoryKills).toBeGreaterThan(0)
+    say(`after MemoryMax=24M: ${JSON.stringify(agent.caps)}`)
+  })
+
+  it('tells that it cannot guard without the capability, and guards again with it', async () => {
+    await there.withUnit('CapabilityBoundingSet=~CAP_SYS_ADMIN')
+    const { agent, protection } = await there.machineWhen('realtime_unavailable', ({ problems }) =>
+      problems.includes('realtime_unavailable'),
+    )
+    expect(protection).toBe('degraded')
+    say(`without CAP_SYS_ADMIN: ${String(agent.realtime?.problem)}`)
+    expect(agent.realtime?.problem).toContain('EPERM')
+    await there.withUnit()
+    await there.machineWhen(
+      'the guard',
+      ({ problems, agent: now }) =>
+        !problems.includes('realtime_unavailable') && now.realtime?.mode === 'exec',
+    )
+  })
+
+  it('tells that its limit of tasks bites', async () => {
+    const tasks = Number(await there.guest.run(`cat ${cgroup}/pids.current`))
+    await there.withUnit(`TasksMax=${tasks - 1}`)
+    const { agent } = await there.machineWhen('cap_tasks', ({ problems }) => problems.includes('cap_tasks'))
+    expect(agent.caps).toMatchObject({ tasksMax: tasks - 1 })
+    say(`TasksMax=${tasks - 1}: ${JSON.stringify(agent.caps)}; a program starts in ${await execMs()} ms`)
+    await there.restarted(async () => await there.withUnit())
+  })
+
   it('is the same machine after a restart of the service and of the guest', async () => {
     const restarted = await there.restarted(
       async () => await there.guest.run('systemctl restart ringwall-agent'),
@@ -118,21 +162,6 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
     expect(rebooted.facts.bootedAt > restarted.facts.bootedAt).toBe(true)
     expect(await there.site.list('/machines')).toHaveLength(1)
     await there.machineWhen('the guard', ({ agent }) => agent.realtime?.mode === 'exec')
-  })
-
-  it('scans the whole guest, kernel modules too, and afterwards what changed', async () => {
-    await there.guest.run(`mkdir -p /usr/lib/modules/test /srv/tree; ${writeEicar('/usr/lib/modules/test/eicar')}
-      for i in $(seq 200); do echo $i >/srv/tree/$i; done`)
-    const first = await there.scan()
-    say(`whole scan: ${Math.round(first.durationMs / 1000)} s ${JSON.stringify(first.progress)}`)
-    expect(first.scan).toMatchObject({ state: 'completed' })
-    await findingAt('/usr/lib/modules/test/eicar')
-    await there.guest.run('for i in $(seq 100); do echo changed >>/srv/tree/$i; done')
-    const second = await there.scan()
-    say(`by journal: ${second.durationMs} ms ${JSON.stringify(second.progress)}`)
-    expect(second.progress).toMatchObject({ mode: 'journal' })
-    expect(Number(second.progress.filesSeen)).toBeGreaterThanOrEqual(100)
-    expect(Number(second.progress.filesSeen)).toBeLessThan(Number(first.progress.filesSeen) / 2)
   })
 
   it('tells that its processor limit bites', async () => {
@@ -156,46 +185,19 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
     say(`MemoryHigh=26M: ${JSON.stringify(agent.caps)}; a program starts in ${await execMs()} ms`)
   })
 
-  it('is started again when its memory limit ends it, and tells that afterwards', async () => {
-    await there.withUnit('MemoryHigh=infinity', 'MemoryMax=24M')
-    await waitFor(
-      'an end',
-      async () =>
-        (await there.guest.attempt('test -s /run/ringwall-agent/memory-kills')).code === 0 ? true : undefined,
-      300_000,
-    )
-    say(`MemoryMax=24M: a program starts in ${await execMs()} ms`)
-    await there.withUnit()
-    const { agent } = await there.machineWhen(
-      'cap_memory',
-      ({ problems, agent: now }) =>
-        problems.includes('cap_memory') && now.caps?.memoryMaxBytes === 512 * mebibyte,
-    )
-    expect(agent.caps?.memoryKills).toBeGreaterThan(0)
-    say(`after MemoryMax=24M: ${JSON.stringify(agent.caps)}`)
-  })
-
-  it('tells that its limit of tasks bites', async () => {
-    const tasks = Number(await there.guest.run(`cat ${cgroup}/pids.current`))
-    await there.withUnit(`TasksMax=${tasks - 1}`)
-    const { agent } = await there.machineWhen('cap_tasks', ({ problems }) => problems.includes('cap_tasks'))
-    expect(agent.caps).toMatchObject({ tasksMax: tasks - 1 })
-    say(`TasksMax=${tasks - 1}: ${JSON.stringify(agent.caps)}; a program starts in ${await execMs()} ms`)
-  })
-
-  it('tells that it cannot guard without the capability, and guards again with it', async () => {
-    await there.withUnit('CapabilityBoundingSet=~CAP_SYS_ADMIN')
-    const { agent, protection } = await there.machineWhen('realtime_unavailable', ({ problems }) =>
-      problems.includes('realtime_unavailable'),
-    )
-    expect(protection).toBe('degraded')
-    say(`without CAP_SYS_ADMIN: ${String(agent.realtime?.problem)}`)
-    expect(agent.realtime?.problem).toContain('EPERM')
-    await there.withUnit()
-    await there.machineWhen(
-      'the guard',
-      ({ problems, agent: now }) =>
-        !problems.includes('realtime_unavailable') && now.realtime?.mode === 'exec',
-    )
+  it('scans the whole guest, kernel modules too, and afterwards what changed', async () => {
+    await there.restarted(async () => await there.withUnit())
+    await there.guest.run(`mkdir -p /usr/lib/modules/test /srv/tree; ${writeEicar('/usr/lib/modules/test/eicar')}
+      for i in $(seq 200); do echo $i >/srv/tree/$i; done`)
+    const first = await there.scan()
+    say(`whole scan: ${Math.round(first.durationMs / 1000)} s ${JSON.stringify(first.progress)}`)
+    expect(first.scan).toMatchObject({ state: 'completed' })
+    await findingAt('/usr/lib/modules/test/eicar')
+    await there.guest.run('for i in $(seq 100); do echo changed >>/srv/tree/$i; done')
+    const second = await there.scan()
+    say(`by journal: ${second.durationMs} ms ${JSON.stringify(second.progress)}`)
+    expect(second.progress).toMatchObject({ mode: 'journal' })
+    expect(Number(second.progress.filesSeen)).toBeGreaterThanOrEqual(100)
+    expect(Number(second.progress.filesSeen)).toBeLessThan(Number(first.progress.filesSeen) / 2)
   })
 })
