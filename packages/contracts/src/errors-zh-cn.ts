@@ -55,6 +55,7 @@ export const errorMessagesZhCn: Record<ErrorCode, string> = {
   scan_path_invalid: '无法扫描路径 {path}：{reason}。',
   allow_value_invalid: '无法将 {value} 加入允许列表：{reason}。',
   time_zone_unknown: '未知时区 {timeZone}。',
+  lineage_circle: '{parent} 本身就是由 {machine} 克隆而来。',
   group_empty: '{name} 的范围内没有机器。',
   quarantine_changed: '{path} 在判定后发生了变化，已保留在原处。',
   quarantine_protected: '{path} 属于环墙自身，不会被隔离。',

@@ -89,6 +89,7 @@ export const errorCatalog = {
   // allow-list
   allow_value_invalid: { status: 400, message: '{value} cannot be allowed: {reason}.' },
   time_zone_unknown: { status: 400, message: 'The time zone {timeZone} is not known.' },
+  lineage_circle: { status: 409, message: '{parent} was itself made from {machine}.' },
   group_empty: { status: 409, message: 'No machine is in the group of {name}.' },
   // quarantine
   quarantine_changed: { status: 409, message: '{path} changed since it was judged and was left in place.' },

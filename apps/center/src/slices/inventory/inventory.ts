@@ -71,13 +71,6 @@ export function createInventory(options: { connectors: Connectors; timings?: Run
           live.publish({ type: 'changed', object: 'machine', id: peer.id })
         },
       },
-      desired: async (on, machineId) => {
-        const { rows } = await sql<{
-          lineage_parent: string | null
-        }>`select lineage_parent from machine where id = ${machineId}`.execute(on)
-        const placement = (await machines.placementsOf(on, [machineId])).get(machineId)
-        return { manifestParent: rows[0]?.lineage_parent ?? placement?.parentMachineId ?? null }
-      },
     } satisfies ReturnType<CenterSlice['create']>
   }
   return { name: 'inventory', migrations: inventoryMigrations, create }

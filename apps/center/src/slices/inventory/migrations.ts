@@ -111,4 +111,47 @@ export const inventoryMigrations: Record<string, Migration> = {
       db,
     )
   },
+  '2026-11-27-lineage-statements': async (db) => {
+    // A parent that is null: it was made from no other, it is an original.
+    await sql`create table lineage_statement (
+      machine_id uuid primary key references machine on delete cascade, parent_id uuid references machine on delete cascade,
+      reason text not null, stated_by text not null, at timestamptz not null default now())`.execute(db)
+    await sql`create index lineage_statement_parent on lineage_statement (parent_id) where parent_id is not null`.execute(
+      db,
+    )
+    await sql`create index asset_ref_machine on asset (platform_id, ref, machine_id) where machine_id is not null`.execute(
+      db,
+    )
+    await sql`drop view machine_lineage`.execute(db)
+    await sql`drop view platform_lineage`.execute(db)
+    // What a person says, then what a platform says, then what enrolment says. Who is said the other way round by
+    // better evidence is no clone: enrolment calls the first to come the parent. A parent's asset may be gone: its clones stay.
+    await sql`create view platform_lineage as
+      select a.machine_id as clone_id, parent.machine_id as parent_id, coalesce(a.parent_kind, 'unknown') as kind,
+        coalesce(a.parent_evidence, '') as evidence, a.first_seen_at as at
+      from asset a join asset parent on parent.platform_id = a.platform_id and parent.ref = a.parent_ref
+      where a.gone_at is null and a.machine_id <> parent.machine_id and not exists (
+        select 1 from asset b where b.machine_id = a.machine_id and b.gone_at is null
+          and (b.last_seen_at > a.last_seen_at or (b.last_seen_at = a.last_seen_at and b.id < a.id)))`.execute(
+      db,
+    )
+    await sql`create view machine_lineage as
+      select s.machine_id as clone_id, s.parent_id, 'operator' as source, 'unknown' as kind, s.reason as evidence, s.at
+      from lineage_statement s where s.parent_id is not null
+      union all
+      select p.clone_id, p.parent_id, 'platform', p.kind, p.evidence, p.at from platform_lineage p
+      where not exists (select 1 from lineage_statement s where s.machine_id = p.clone_id)
+        and not exists (select 1 from lineage_statement s where s.machine_id = p.parent_id and s.parent_id = p.clone_id)
+      union all
+      select m.id, parent.id, 'enrolment', case m.lineage_evidence when 'sealed template' then 'deployed' else 'unknown' end,
+        coalesce(m.lineage_evidence, ''), m.lineage_at
+      from machine m join machine parent on parent.id = m.lineage_parent
+      where m.id <> parent.id
+        and not exists (select 1 from lineage_statement s where s.machine_id = m.id)
+        and not exists (select 1 from lineage_statement s where s.machine_id = parent.id and s.parent_id = m.id)
+        and not exists (select 1 from platform_lineage p where p.clone_id = m.id)
+        and not exists (select 1 from platform_lineage p where p.clone_id = parent.id and p.parent_id = m.id)`.execute(
+      db,
+    )
+  },
 }
