@@ -153,8 +153,10 @@ try {
     'parent of a machine, for its manifest': async () =>
       await sql`select parent_id from machine_lineage where clone_id = ${clone.id}`.execute(db),
     'is a template, of 500 machines': async () =>
-      await sql`select 1 from machine m where m.id = any(${machines.slice(1, 500).map(({ id }) => id)}::uuid[])
-        and exists (select 1 from machine_lineage l where l.parent_id = m.id) limit 1`.execute(db),
+      await sql`select 1 from machine_lineage where parent_id = any(${machines.slice(1, 500).map(({ id }) => id)}::uuid[])
+        union all select 1 from lineage_statement where machine_id = any(${machines.slice(1, 500).map(({ id }) => id)}::uuid[]) and parent_id is null limit 1`.execute(
+        db,
+      ),
   }
   const rows: string[] = []
   for (const [what, ask] of Object.entries(questions)) {

@@ -119,9 +119,6 @@ export const inventoryMigrations: Record<string, Migration> = {
     await sql`create index lineage_statement_parent on lineage_statement (parent_id) where parent_id is not null`.execute(
       db,
     )
-    await sql`create index asset_ref_machine on asset (platform_id, ref, machine_id) where machine_id is not null`.execute(
-      db,
-    )
     await sql`drop view machine_lineage`.execute(db)
     await sql`drop view platform_lineage`.execute(db)
     // What a person says, then what a platform says, then what enrolment says. Who is said the other way round by
