@@ -1,4 +1,5 @@
-import { type ApiClient, createApiClient } from '@ringwall/contracts'
+import { type ApiClient, createApiClient, type LiveMessage } from '@ringwall/contracts'
+import { followLive } from './live.ts'
 import { formatTable } from './output.ts'
 import { loadProfile, type Profile, ringwallHome } from './profile.ts'
 import type { Texts } from './text/en.ts'
@@ -12,6 +13,8 @@ export type Context = {
   text: Texts
   /** Client of the center signed in to. Throws unauthenticated when there is none. */
   client: () => ApiClient
+  /** Changes at that center, until the signal aborts. */
+  live: (onMessage: (message: LiveMessage) => void, signal: AbortSignal) => { isOpen: () => boolean }
   print: (line: string) => void
   /** Progress and notices: never mixed with what a script reads. */
   note: (line: string) => void
@@ -31,6 +34,7 @@ export function createContext(environment: NodeJS.ProcessEnv): Context {
     language,
     text: textsFor(language),
     client: () => createClientOf(loadProfile(home)),
+    live: (onMessage, signal) => followLive(loadProfile(home), onMessage, signal),
     print: (line) => process.stdout.write(`${line}\n`),
     note: (line) => process.stderr.write(`${line}\n`),
   }

@@ -76,6 +76,10 @@ export type Machines = {
   existing: (db: Db, ids: string[]) => Promise<string[]>
   /** Calls `listener` whenever the facts of a machine may have changed, maybe before their commit. */
   onFacts: (listener: () => void) => void
+  /** Calls `listener` with the machines whose place may have changed: host, datastores, labels, or what they are joined to. After the commit. */
+  onPlaces: (listener: (machineIds: readonly string[]) => void) => void
+  /** Says that places changed. Call after the commit. */
+  placesChanged: (machineIds: readonly string[]) => void
   /** Placements of those that a platform knows, by machine id. */
   placementsOf: (db: Db, machineIds: string[]) => Promise<Map<string, MachinePlacement>>
 }

@@ -8,8 +8,10 @@ import { fill } from '../text/text.ts'
 
 type ScanOptions = { machine?: string; host?: string; wait?: boolean; json?: boolean }
 
-/** At first often, so that a short scan is not waited for in vain. */
-const pollIntervalsMs = { first: 50, last: 500 }
+/** The center tells when to look again; without its word, or when one was lost, we look after this. */
+const pollIntervalsMs = { untold: 500, told: 10_000 }
+/** However fast progress comes, it is read at most this often. */
+const progressMs = 250
 
 /** The id of this machine's own agent, from its state directory. */
 function localMachineId(context: Context): string {
@@ -75,10 +77,42 @@ async function waitForScan(
   const isTerminal = process.stderr.isTTY === true
   let scan = started
   let lastLine = ''
-  let pollMs = pollIntervalsMs.first
+  const following = new AbortController()
+  let isChanged = false
+  let wake: (() => void) | undefined
+  let readAtMs = performance.now()
+  const look = () => {
+    isChanged = true
+    wake?.()
+  }
+  const live = context.live(
+    (message) => {
+      if (message.type !== 'scan.progress')
+        return message.type === 'reset' || message.object === 'scan' ? look() : undefined
+      if (message.scanId === scan.id && performance.now() - readAtMs >= progressMs) look()
+    },
+    AbortSignal.any([signal, following.signal]),
+  )
+  /** Resolves when there is something to look at. */
+  const somethingNew = async () => {
+    const resting = new AbortController()
+    const restMs = live.isOpen() ? pollIntervalsMs.told : pollIntervalsMs.untold
+    const woken = new Promise<void>((resolve) => {
+      wake = resolve
+    })
+    if (!isChanged)
+      await Promise.race([
+        woken,
+        sleep(restMs, AbortSignal.any([signal, resting.signal])).catch((error: unknown) => {
+          if (signal.aborted) throw error
+        }),
+      ])
+    resting.abort()
+    isChanged = false
+  }
   while (scan.state === 'queued' || scan.state === 'running') {
-    await sleep(pollMs, signal)
-    pollMs = Math.min(pollIntervalsMs.last, pollMs * 1.5)
+    await somethingNew()
+    readAtMs = performance.now()
     scan = (await context.client()(apiRoutes.getScan, { params: { id: scan.id } })).scan
     const line =
       scan.state === 'queued'
@@ -88,6 +122,7 @@ async function waitForScan(
     else if (line !== lastLine && scan.state === 'queued') context.note(line)
     lastLine = line
   }
+  following.abort()
   if (isTerminal) process.stderr.write('\r\u001b[K')
   return scan
 }

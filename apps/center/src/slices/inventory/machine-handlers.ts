@@ -50,7 +50,7 @@ const sorts = {
 } as const
 
 /** Machines with an agent: lists, one in detail, labels, removal, history. */
-export function createMachineHandlers({ db, live, links }: Core) {
+export function createMachineHandlers({ db, live, links, machines }: Core) {
   async function detail(id: string): Promise<MachineDetail> {
     const { rows } =
       await sql<MachineRow>`select ${machineColumns} from ${machineSource} where m.id = ${id}`.execute(db)
@@ -107,6 +107,7 @@ export function createMachineHandlers({ db, live, links }: Core) {
           db,
         )
         context.audit({ objectKind: 'machine', details: body })
+        machines.placesChanged([params.id])
         live.publish({ type: 'changed', object: 'machine', id: params.id })
         return { machine: await detail(params.id) }
       },

@@ -14,6 +14,7 @@ function nextSeq(): number {
 /** Machines in the database, for slices that meet them. */
 export function createMachines(): Machines {
   const listeners: (() => void)[] = []
+  const placeListeners: ((machineIds: readonly string[]) => void)[] = []
   const tell = () => {
     for (const listener of listeners) listener()
   }
@@ -42,6 +43,12 @@ export function createMachines(): Machines {
     },
     onFacts: (listener) => {
       listeners.push(listener)
+    },
+    onPlaces: (listener) => {
+      placeListeners.push(listener)
+    },
+    placesChanged: (machineIds) => {
+      if (machineIds.length > 0) for (const listener of placeListeners) listener(machineIds)
     },
     placementsOf,
     existing: async (db, ids) => {

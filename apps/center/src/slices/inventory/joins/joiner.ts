@@ -60,7 +60,8 @@ export function createJoiner({
   live,
   alarms,
   logger,
-}: Pick<Core, 'db' | 'live' | 'alarms' | 'logger'>): Joiner {
+  machines,
+}: Pick<Core, 'db' | 'live' | 'alarms' | 'logger' | 'machines'>): Joiner {
   let wake: (() => void) | undefined
   let isDue = false
   const changed = () => {
@@ -109,6 +110,7 @@ export function createJoiner({
       }),
     )
     const isChanged = await db.transaction().execute(async (tx) => await storeIssues(tx, alarms, all))
+    machines.placesChanged(machineIds)
     for (const id of new Set(machineIds)) live.publish({ type: 'changed', object: 'machine', id })
     if (isChanged || machineIds.length > 0) live.publish({ type: 'changed', object: 'asset', id: null })
   }

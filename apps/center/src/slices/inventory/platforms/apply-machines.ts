@@ -29,6 +29,8 @@ export type AppliedMachines = {
   isIdentityChanged: boolean
   /** Joined machines that are on another host now. */
   migratedMachineIds: string[]
+  /** Machines whose asset is not what it was: its host, its datastores, its parent. */
+  changedMachineIds: string[]
 }
 
 const columnTypes = {
@@ -191,6 +193,7 @@ export async function applyMachines(
   )
   const moves: Move[] = []
   const rows: (AssetValues & { id: string })[] = []
+  const changedMachineIds: string[] = []
   let added = 0
   let isIdentityChanged = false
   for (const record of records) {
@@ -204,10 +207,11 @@ export async function applyMachines(
     if (isNew) added += 1
     if (isNew || identityOf(before) !== identityOf(values)) isIdentityChanged = true
     rows.push({ ...values, id })
+    if (before !== undefined && before.machine_id !== null) changedMachineIds.push(before.machine_id)
   }
   await upsertAssets(tx, platform.id, rows, at)
   const migratedMachineIds = await writeMoves(tx, { ...context, hostNames: places.hostNames }, moves)
-  return { added, changed: rows.length - added, isIdentityChanged, migratedMachineIds }
+  return { added, changed: rows.length - added, isIdentityChanged, migratedMachineIds, changedMachineIds }
 }
 
 /** After a complete list: machines that it does not have are gone. Answers how many. */

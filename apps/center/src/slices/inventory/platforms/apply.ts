@@ -43,6 +43,7 @@ function add(total: Applied, part: AppliedMachines): void {
   total.changed += part.changed
   total.isIdentityChanged ||= part.isIdentityChanged
   total.migratedMachineIds.push(...part.migratedMachineIds)
+  total.changedMachineIds.push(...part.changedMachineIds)
 }
 
 const nothing = (): Applied => ({
@@ -53,6 +54,7 @@ const nothing = (): Applied => ({
   hasUnknownHost: false,
   isIdentityChanged: false,
   migratedMachineIds: [],
+  changedMachineIds: [],
 })
 
 /** Takes in a complete list in one transaction: all of it, or nothing. Only here things become gone. */

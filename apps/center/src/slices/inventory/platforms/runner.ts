@@ -81,6 +81,7 @@ export function startRunner(
     if (applied.isIdentityChanged) deps.onIdentities()
     if (applied.added + applied.changed + applied.gone + applied.hostsChanged > 0)
       live.publish({ type: 'changed', object: 'asset', id: null })
+    machines.placesChanged(applied.changedMachineIds)
     for (const machineId of applied.migratedMachineIds)
       live.publish({ type: 'changed', object: 'machine', id: machineId })
   }
