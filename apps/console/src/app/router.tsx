@@ -20,6 +20,7 @@ export const machineFilters = filters(
   'protection',
   'hasOpenFindings',
   'sha256',
+  'madeFrom',
 )
 export const assetFilters = filters(
   'search',
@@ -50,6 +51,7 @@ export const findingFilters = filters(
   'isOpen',
   'sha256',
   'machineId',
+  'madeFrom',
   'scanId',
 )
 export const scanFilters = filters('state', 'machineId')

@@ -2,6 +2,7 @@ import { SearchOutlined } from '@ant-design/icons'
 import { Input, Select, Tag } from 'antd'
 import { useEffect, useState } from 'react'
 import { useTranslation } from 'react-i18next'
+import { useApi } from '../app/api.ts'
 import { useFilters } from '../app/use-filters.ts'
 
 const typingPauseMs = 300
@@ -54,18 +55,29 @@ export function SelectFilter({
   )
 }
 
+const namesMachine: ReadonlySet<string> = new Set(['machineId', 'madeFrom'])
+type LinkedName = 'machineId' | 'madeFrom' | 'scanId' | 'scheduleId' | 'sha256'
+
+/** A value of such a filter as a person knows it: a machine by its name, other ids by their beginning. */
+function LinkedValue({ name, value }: { name: LinkedName; value: string }) {
+  const isMachine = namesMachine.has(name)
+  const { data } = useApi('getMachine', { params: { id: value } }, { enabled: isMachine })
+  return (
+    <span className={isMachine ? undefined : 'mono'}>{data?.machine.hostname ?? value.slice(0, 16)}</span>
+  )
+}
+
 /** Filters that came by a link and have no control of their own, to be taken away one by one. */
-export function LinkedFilters({ names }: { names: string[] }) {
+export function LinkedFilters({ names }: { names: LinkedName[] }) {
   const { t } = useTranslation()
   const [filters, change] = useFilters()
-  return names
-    .filter((name) => filters[name] !== undefined)
-    .map((name) => (
+  return names.flatMap((name) => {
+    const value = filters[name]
+    if (value === undefined) return []
+    return (
       <Tag key={name} closable style={{ alignSelf: 'center' }} onClose={() => change({ [name]: undefined })}>
-        {t('common.only')}{' '}
-        <span className="mono">
-          {name}={filters[name]?.slice(0, 16)}
-        </span>
+        {t(`common.linked.${name}`)} <LinkedValue name={name} value={value} />
       </Tag>
-    ))
+    )
+  })
 }

@@ -95,6 +95,8 @@ export const machineFilterSchema = z.object({
   hasOpenFindings: z.enum(['true', 'false']).optional(),
   /** Machines that have a finding of this hash. */
   sha256: z.string().max(64).optional(),
+  /** Clones of this machine, their clones, and so on. */
+  madeFrom: idSchema.optional(),
 })
 
 const idParams = z.object({ id: idSchema })

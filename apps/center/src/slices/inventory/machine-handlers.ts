@@ -2,6 +2,7 @@ import { AppError, type Machine, type MachineDetail, type MachineEvent } from '@
 import { type RawBuilder, sql } from 'kysely'
 import type { SliceParts } from '../../app/slice.ts'
 import type { Core } from '../../core/core.ts'
+import { isMadeFrom } from '../../store/lineage.ts'
 import { likePattern, listPage } from '../../store/paging.ts'
 import {
   assetOf,
@@ -60,9 +61,8 @@ export function createMachineHandlers({ db, live, links, machines }: Core) {
       id: string
       hostname: string
       at: Date
-    }>`select id, hostname, lineage_at as at from machine where lineage_parent = ${id} order by lineage_at limit 100`.execute(
-      db,
-    )
+    }>`select m.id, m.hostname, coalesce(l.at, m.enrolled_at) as at from machine_lineage l join machine m on m.id = l.clone_id
+      where l.parent_id = ${id} order by lower(m.hostname), m.id limit 100`.execute(db)
     return toMachineDetail(
       row,
       clones.rows.map((clone) => ({ ...clone, at: clone.at.toISOString() })),
@@ -86,6 +86,7 @@ export function createMachineHandlers({ db, live, links, machines }: Core) {
         if (query.protection) where.push(sql`${protectionOf} = ${query.protection}`)
         if (query.hasOpenFindings)
           where.push(sql`(${openFindingsOf} > 0) = ${query.hasOpenFindings === 'true'}`)
+        if (query.madeFrom) where.push(isMadeFrom(sql`m.id`, query.madeFrom))
         if (query.sha256)
           where.push(
             sql`exists (select 1 from finding f where f.machine_id = m.id and f.sha256 = ${query.sha256})`,

@@ -14,10 +14,7 @@ export type MachineRow = {
   agent_version: string
   enrolled_at: Date
   last_scan_at: Date | null
-  lineage_parent: string | null
-  lineage_evidence: string | null
-  lineage_at: Date | null
-  parent_hostname: string | null
+  lineage: { parent_id: string; hostname: string; evidence: string; at: string | null } | null
   link_state: Machine['linkState']
   protection: Machine['protection']
   last_seen_at: Date | null
@@ -39,7 +36,8 @@ export const machineSource = sql`machine m join peer p on p.id = m.id`
 export const machineColumns = sql`m.*, p.link_state, p.last_seen_at, p.heartbeat, p.cert_serial, p.cert_not_after, p.cert_fingerprint,
   p.desired_version, p.applied_version, p.applied_error, ${protectionOf} as protection, ${openFindingsOf} as open_findings,
   coalesce(floor(extract(epoch from p.last_seen_at) * 1000), 0)::bigint as last_seen_ms,
-  (select hostname from machine where id = m.lineage_parent) as parent_hostname`
+  (select to_jsonb(o) from (select l.parent_id, parent.hostname, l.evidence, l.at from machine_lineage l
+    join machine parent on parent.id = l.parent_id where l.clone_id = m.id) o) as lineage`
 
 export function toMachine(row: MachineRow): Machine {
   const isReachable = row.link_state === 'online'
@@ -60,14 +58,17 @@ export function toMachine(row: MachineRow): Machine {
     lastScanAt: row.last_scan_at?.toISOString() ?? null,
     openFindings: row.open_findings,
     lineage:
-      row.lineage_parent === null || row.lineage_at === null
+      row.lineage === null
         ? null
         : {
-            parentId: row.lineage_parent,
-            parentHostname: row.parent_hostname,
+            parentId: row.lineage.parent_id,
+            parentHostname: row.lineage.hostname,
             kind: 'clone',
-            evidence: row.lineage_evidence ?? '',
-            at: row.lineage_at.toISOString(),
+            evidence: row.lineage.evidence,
+            at:
+              row.lineage.at === null
+                ? row.enrolled_at.toISOString()
+                : new Date(row.lineage.at).toISOString(),
           },
     labels: row.labels,
   }

@@ -123,7 +123,7 @@ function MachinesPage() {
             t(value === 'true' ? 'machine.withFindings' : 'machine.withoutFindings'),
           )}
         />
-        <LinkedFilters names={['sha256']} />
+        <LinkedFilters names={['sha256', 'madeFrom']} />
       </div>
       <CursorTable<Machine>
         list="listMachines"
