@@ -7,7 +7,8 @@ import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { LinkPeer, SliceParts } from '../app/slice.ts'
 import { slices } from '../app/slices.ts'
 import type { Core } from '../core/core.ts'
-import { createScans, insertTargets } from '../slices/malware/scans.ts'
+import { createScanReports } from '../slices/malware/scan-reports.ts'
+import { insertTargets } from '../slices/malware/scan-rows.ts'
 import { createIngest } from './ingest.ts'
 import { maintainPartitions } from './partitions.ts'
 
@@ -43,7 +44,7 @@ beforeEach(async () => {
     alarms += 1
   }
   const core = { db, live: { publish: () => undefined }, alarms: { raise } }
-  const { events } = createScans(core as unknown as Core, {} as never)
+  const { events } = createScanReports(core as unknown as Core)
   ingest = createIngest({
     db,
     clock: systemClock,

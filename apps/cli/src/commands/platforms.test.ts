@@ -29,6 +29,7 @@ it.each([
       language,
       text: textsFor(language),
       client: () => client,
+      live: () => ({ isOpen: () => false }),
       print: (line: string) => void printed.push(line),
       note: (line: string) => void noted.push(line),
     }

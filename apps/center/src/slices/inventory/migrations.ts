@@ -111,7 +111,7 @@ export const inventoryMigrations: Record<string, Migration> = {
       db,
     )
   },
-  '2026-11-27-lineage-statements': async (db) => {
+  '2026-11-27-statements-of-lineage': async (db) => {
     // A parent that is null: it was made from no other, it is an original.
     await sql`create table lineage_statement (
       machine_id uuid primary key references machine on delete cascade, parent_id uuid references machine on delete cascade,

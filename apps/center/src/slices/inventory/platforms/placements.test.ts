@@ -33,8 +33,13 @@ describe('a live migration', () => {
     )
     const [desired, policy] = [await desiredOf(), await site.center.as.viewer(apiRoutes.getMalwarePolicy, {})]
     const [asset] = await site.assets()
+    const places: string[] = []
+    site.center.core.machines.onPlaces((ids) => {
+      places.push(...ids)
+    })
 
     await site.fake.yield([changeOf(machine('1', { uuid, migratingToRef: 'h2' }))])
+    places.length = 0
     expect((await site.assets())[0]).toMatchObject({
       host: { name: 'host h1' },
       migratingTo: { name: 'host h2' },
@@ -42,6 +47,7 @@ describe('a live migration', () => {
     expect(await site.placementsOf(asset?.id ?? '')).toEqual(['host h1 discovered open'])
     const at = new Date(Date.now() - 300)
     await site.fake.yield([changeOf(machine('1', { uuid, hostRef: 'h2' }), at)])
+    expect(places).toEqual([machineId])
     // The same again, as platforms tell it, and the list after it.
     await site.fake.yield([changeOf(machine('1', { uuid, hostRef: 'h2' }), at)])
     site.fake.inventory = smallInventory([machine('1', { uuid, hostRef: 'h2' })])
