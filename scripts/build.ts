@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAppError } from '@ringwall/contracts'
-import { compileHelper } from '@ringwall/kernel'
+import { compileHelper, compileMemoryAddon } from '@ringwall/kernel'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -100,19 +100,24 @@ function buildConsole(): void {
   if (status !== 0) throw new Error('The console did not build.')
 }
 
-/** The agent works without its helper and says so; a mistake in the C is still a failed build. */
-function buildHelper(): boolean {
+/** The agent works without what is native and says so; a mistake in the C is still a failed build. */
+function buildNative(compile: () => void, without: string): boolean {
   try {
-    compileHelper(join(dist, 'ringwall-guard'))
+    compile()
     return true
   } catch (error) {
     if (!isAppError(error, 'command_failed') || !String(error.params.reason).includes('ENOENT')) throw error
-    process.stderr.write(
-      'ringwall: without gcc the agent has no real-time protection (apt-get install gcc libc6-dev)\n',
-    )
+    process.stderr.write(`ringwall: without gcc ${without} (apt-get install gcc libc6-dev)\n`)
     return false
   }
 }
+const buildHelper = () =>
+  buildNative(() => compileHelper(join(dist, 'ringwall-guard')), 'the agent has no real-time protection')
+const buildMemoryAddon = () =>
+  buildNative(
+    () => compileMemoryAddon(join(dist, 'ringwall-memory.node')),
+    'the agent keeps code in memory that it does not use',
+  )
 
 /** The helper of scans. Without a compiler Node walks: slower, but with the same result. */
 function buildWalker(): boolean {
@@ -143,6 +148,7 @@ async function main(): Promise<void> {
   }
   const helpers = [
     { name: 'ringwall-guard', sources: ['packages/kernel/native'], build: buildHelper },
+    { name: 'ringwall-memory.node', sources: ['packages/kernel/addon'], build: buildMemoryAddon },
     { name: 'ringwall-walk', sources: ['packages/kernel/c'], build: buildWalker },
   ]
   for (const helper of process.platform === 'linux' ? helpers : []) {

@@ -5,15 +5,11 @@ import { dirname, join } from 'node:path'
 import { AppError } from '@ringwall/contracts'
 
 const sources = join(import.meta.dirname, '../native')
+const addonSource = join(import.meta.dirname, '../addon/memory.c')
 const strict = ['-std=c17', '-Wall', '-Wextra', '-Werror']
-const hardened = [
-  '-O2',
-  '-fstack-protector-strong',
-  '-D_FORTIFY_SOURCE=2',
-  '-fPIE',
-  '-static-pie',
-  '-Wl,-z,relro,-z,now',
-]
+const hardened = ['-O2', '-fstack-protector-strong', '-D_FORTIFY_SOURCE=2', '-Wl,-z,relro,-z,now']
+const asProgram = ['-fPIE', '-static-pie']
+const asLibrary = ['-fPIC', '-shared', '-fvisibility=hidden']
 const sanitized = [
   '-O1',
   '-g',
@@ -21,6 +17,21 @@ const sanitized = [
   '-fsanitize=address,undefined',
   '-fno-sanitize-recover=all',
 ]
+
+/** Runs the C compiler of this machine; `output` appears when it is whole. */
+function compile(output: string, args: string[]): void {
+  mkdirSync(dirname(output), { recursive: true })
+  const temporary = `${output}.${randomBytes(4).toString('hex')}`
+  try {
+    execFileSync('gcc', [...strict, ...args, '-o', temporary], { stdio: ['ignore', 'pipe', 'pipe'] })
+    renameSync(temporary, output)
+  } catch (cause) {
+    rmSync(temporary, { force: true })
+    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : ''
+    const reason = said === '' && cause instanceof Error ? cause.message : said.slice(0, 2000)
+    throw new AppError('command_failed', { command: 'gcc', reason }, { cause })
+  }
+}
 
 /**
  * Compiles the helper with the C compiler of this machine, or with the sanitizers of gcc for tests. `main` names the
@@ -31,19 +42,11 @@ export function compileHelper(output: string, options: { isSanitized?: boolean; 
   const parts = readdirSync(sources)
     .filter((name) => name.endsWith('.c') && name !== 'main.c')
     .map((name) => join(sources, name))
-  mkdirSync(dirname(output), { recursive: true })
-  const temporary = `${output}.${randomBytes(4).toString('hex')}`
-  try {
-    execFileSync(
-      'gcc',
-      [...strict, ...(isSanitized ? sanitized : hardened), `-I${sources}`, '-o', temporary, main, ...parts],
-      { stdio: ['ignore', 'pipe', 'pipe'] },
-    )
-    renameSync(temporary, output)
-  } catch (cause) {
-    rmSync(temporary, { force: true })
-    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : ''
-    const reason = said === '' && cause instanceof Error ? cause.message : said.slice(0, 2000)
-    throw new AppError('command_failed', { command: 'gcc', reason }, { cause })
-  }
+  const flags = isSanitized ? sanitized : [...hardened, ...asProgram]
+  compile(output, [...flags, `-I${sources}`, main, ...parts])
+}
+
+/** Compiles the add-on that gives memory back; needs no headers of Node. Throws command_failed like compileHelper. */
+export function compileMemoryAddon(output: string): void {
+  compile(output, [...hardened, ...asLibrary, addonSource])
 }

@@ -1,5 +1,5 @@
 export { type Baseline, createSampler, type MountBaseline, untilDamaged } from './baseline.ts'
-export { compileHelper } from './compile.ts'
+export { compileHelper, compileMemoryAddon } from './compile.ts'
 export type { FileKey } from './frames.ts'
 export {
   type Ask,
@@ -10,6 +10,7 @@ export {
   openGuard,
 } from './guard.ts'
 export { findHelper } from './helper-path.ts'
+export { memoryInUse, openReleaseMemory } from './memory.ts'
 export {
   isTombstone,
   LayeredCursor,
