@@ -22,6 +22,7 @@ import { openDesiredStore } from './core/desired-store.ts'
 import { createEvents } from './core/events.ts'
 import { createKeptFiles } from './core/kept-files.ts'
 import { lockState } from './core/lock.ts'
+import { createMemoryKeeper } from './core/memory.ts'
 import { createModuleMeter } from './core/modules.ts'
 import { createLoadMeter } from './core/own-load.ts'
 import { readTemplate } from './core/template-file.ts'
@@ -167,11 +168,14 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const kept = store.current()
   if (kept !== undefined) for (const part of parts) part.apply(kept)
 
+  const memory = createMemoryKeeper({ logger })
+
   process.stdout.write(`${JSON.stringify({ ready: true, id: identity.current().id })}\n`)
   const stopping = new AbortController()
   onShutdown(() => stopping.abort())
   await link.run(stopping.signal)
   modules.stop()
+  memory.stop()
   await Promise.all(parts.map(async (part) => await part.stop?.()))
   spool.close()
 }

@@ -1,0 +1,55 @@
+import { memoryInUse, openReleaseMemory } from '@ringwall/kernel'
+import type { Logger } from '@ringwall/runtime'
+
+const checkMs = 1_000
+/** Giving back less than this is not worth the faults that bring back what is needed. */
+const maxFileBytes = 12 * 1024 * 1024
+/** Growth since the last collection of garbage that calls for another one, and how long that has to wait. */
+const maxGrowthBytes = 8 * 1024 * 1024
+const collectEveryMs = 10_000
+
+export type MemoryKeeperOptions = {
+  logger: Logger
+  inUse?: typeof memoryInUse
+  /** Gives mapped code back; undefined without the add-on. */
+  release?: (() => number) | undefined
+  /** Collects all garbage and gives the pages back; undefined where Node runs without --expose-gc. */
+  collect?: (() => void) | undefined
+  nowMs?: () => number
+}
+
+function collectorOfNode(): (() => void) | undefined {
+  const { gc } = globalThis
+  return gc === undefined ? undefined : () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+}
+
+/**
+ * Keeps the agent small on the machine that it shares with what it protects. Code that was needed once, as that of the
+ * start, does not stay mapped; and what a scan left behind goes when it is over, not when this heap is full again.
+ */
+export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () => void; stop: () => void } {
+  const { logger, inUse = memoryInUse, nowMs = () => performance.now() } = options
+  const release = 'release' in options ? options.release : openReleaseMemory()
+  const collect = 'collect' in options ? options.collect : collectorOfNode()
+  if (release === undefined)
+    logger.info({ addon: 'ringwall-memory' }, 'unused code stays in memory: the add-on is not here')
+  /** The least since the last collection; nothing was collected since the start. */
+  let floorBytes = 0
+  let collectedAtMs = Number.NEGATIVE_INFINITY
+
+  function check(): void {
+    const { fileBytes, ownBytes } = inUse()
+    floorBytes = Math.min(floorBytes, ownBytes)
+    const hasGrown = ownBytes - floorBytes > maxGrowthBytes && nowMs() - collectedAtMs >= collectEveryMs
+    if (collect !== undefined && hasGrown) {
+      collect()
+      collectedAtMs = nowMs()
+      release?.()
+      floorBytes = inUse().ownBytes
+    } else if (fileBytes > maxFileBytes) release?.()
+  }
+
+  const timer = setInterval(check, checkMs)
+  timer.unref()
+  return { check, stop: () => clearInterval(timer) }
+}
