@@ -17,6 +17,7 @@ import {
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { nodeFlags } from '../apps/cli/src/programs.ts'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
@@ -28,14 +29,6 @@ const changedFiles = 300
 /** Changed between the first scan of a clone and the next one, which goes by the journal. */
 const journalFiles = 100
 const clamdClones = 3
-const agentFlags = [
-  '--max-semi-space-size=1',
-  '--max-old-space-size=64',
-  '--v8-pool-size=1',
-  '--no-opt',
-  '--optimize-for-size',
-  '--single-threaded-gc',
-]
 
 const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
@@ -76,8 +69,14 @@ function remount(machine: { mount: string; name: string }, work: string): void {
 function installAgent(target: string): void {
   const folder = join(target, 'opt/ringwall-agent')
   mkdirSync(folder, { recursive: true })
-  for (const name of ['agent.js', 'agent-scan-worker.js', 'ringwall-walk', 'ringwall-guard'])
-    cpSync(join(root, 'dist', name), join(folder, name))
+  const parts = [
+    'agent.js',
+    'agent-scan-worker.js',
+    'ringwall-walk',
+    'ringwall-guard',
+    'ringwall-memory.node',
+  ]
+  for (const name of parts) cpSync(join(root, 'dist', name), join(folder, name))
   cpSync(process.execPath, join(folder, 'node'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
   // The center of the benchmark is on this machine.
@@ -112,7 +111,7 @@ function changeLittle(target: string): void {
 
 /** Runs a program of the agent inside the clone, in a mount namespace of its own. */
 function agentIn(target: string, args: string[], id = ''): ChildProcess {
-  const script = `mount --make-rprivate / && mount -t proc proc ${target}/proc && exec chroot ${target} /opt/ringwall-agent/node ${agentFlags.join(' ')} /opt/ringwall-agent/agent.js ${args.map((arg) => `'${arg}'`).join(' ')}`
+  const script = `mount --make-rprivate / && mount -t proc proc ${target}/proc && exec chroot ${target} /opt/ringwall-agent/node ${nodeFlags.agent.join(' ')} /opt/ringwall-agent/agent.js ${args.map((arg) => `'${arg}'`).join(' ')}`
   return spawn('unshare', ['-m', 'sh', '-c', script], {
     env: {
       PATH: process.env.PATH,

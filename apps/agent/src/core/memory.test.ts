@@ -1,0 +1,78 @@
+import { silentLogger } from '@ringwall/runtime'
+import { afterEach, expect, it } from 'vitest'
+import { createMemoryKeeper } from './memory.ts'
+
+const mib = (count: number) => count * 1024 * 1024
+
+/** A process whose memory and clock the test sets. */
+function fakeProcess() {
+  const now = { fileBytes: 0, ownBytes: 0, ms: 0, released: 0, collected: 0 }
+  const keeper = createMemoryKeeper({
+    logger: silentLogger,
+    inUse: () => ({ fileBytes: now.fileBytes, ownBytes: now.ownBytes }),
+    release: () => {
+      now.released += 1
+      now.fileBytes = 0
+      return 0
+    },
+    collect: () => {
+      now.collected += 1
+      now.ownBytes = mib(20)
+    },
+    nowMs: () => now.ms,
+  })
+  stop = keeper.stop
+  return { now, check: keeper.check }
+}
+let stop: (() => void) | undefined
+afterEach(() => stop?.())
+
+it('gives code back when much of it is mapped, and leaves little alone', () => {
+  const { now, check } = fakeProcess()
+  now.fileBytes = mib(6)
+  check()
+  expect(now.released).toBe(0)
+  now.fileBytes = mib(40)
+  check()
+  expect(now).toMatchObject({ released: 1, fileBytes: 0, collected: 0 })
+})
+
+it('collects garbage after the start, and again when much came since, but not all the time', () => {
+  const { now, check } = fakeProcess()
+  now.ownBytes = mib(30)
+  check()
+  expect(now.collected).toBe(1)
+  now.ownBytes = mib(60)
+  check()
+  expect(now.collected).toBe(1)
+  now.ms = 10_000
+  check()
+  expect(now.collected).toBe(2)
+  now.ms = 60_000
+  now.ownBytes = mib(26)
+  check()
+  expect(now.collected).toBe(2)
+})
+
+it('measures growth from the least there was: the memory of a thread that ended does not count', () => {
+  const { now, check } = fakeProcess()
+  now.ownBytes = mib(70)
+  check()
+  now.ms = 20_000
+  now.ownBytes = mib(12)
+  check()
+  now.ownBytes = mib(21)
+  check()
+  expect(now.collected).toBe(2)
+})
+
+it('does nothing where there is nothing to do it with', () => {
+  const keeper = createMemoryKeeper({
+    logger: silentLogger,
+    inUse: () => ({ fileBytes: mib(100), ownBytes: mib(100) }),
+    release: undefined,
+    collect: undefined,
+  })
+  stop = keeper.stop
+  expect(keeper.check).not.toThrow()
+})
