@@ -17,7 +17,6 @@ import {
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { nodeFlags } from '../apps/cli/src/programs.ts'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
@@ -65,7 +64,7 @@ function remount(machine: { mount: string; name: string }, work: string): void {
   mountClone(work, machine.name)
 }
 
-/** The agent as it is installed: its own Node, its bundles and its helper. */
+/** The agent as it is installed: its launcher, its own Node, its bundles and its helpers. */
 function installAgent(target: string): void {
   const folder = join(target, 'opt/ringwall-agent')
   mkdirSync(folder, { recursive: true })
@@ -77,6 +76,7 @@ function installAgent(target: string): void {
     'ringwall-memory.node',
   ]
   for (const name of parts) cpSync(join(root, 'dist', name), join(folder, name))
+  cpSync(join(root, 'deploy/ringwall'), join(folder, 'ringwall'))
   cpSync(process.execPath, join(folder, 'node'))
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
   // The center of the benchmark is on this machine.
@@ -111,13 +111,12 @@ function changeLittle(target: string): void {
 
 /** Runs a program of the agent inside the clone, in a mount namespace of its own. */
 function agentIn(target: string, args: string[], id = ''): ChildProcess {
-  const script = `mount --make-rprivate / && mount -t proc proc ${target}/proc && exec chroot ${target} /opt/ringwall-agent/node ${nodeFlags.agent.join(' ')} /opt/ringwall-agent/agent.js ${args.map((arg) => `'${arg}'`).join(' ')}`
+  const script = `mount --make-rprivate / && mount -t proc proc ${target}/proc && exec chroot ${target} /bin/sh /opt/ringwall-agent/ringwall agent ${args.map((arg) => `'${arg}'`).join(' ')}`
   return spawn('unshare', ['-m', 'sh', '-c', script], {
     env: {
       PATH: process.env.PATH,
       RINGWALL_HOME: '/var/lib/ringwall',
       RINGWALL_INSTANCE_ID: id,
-      MALLOC_ARENA_MAX: '2',
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
