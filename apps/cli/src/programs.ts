@@ -13,7 +13,7 @@ export const nodeFlags: Record<ProgramName, string[]> = {
   scanner: [],
   agent: [
     '--max-semi-space-size=1',
-    '--max-old-space-size=48',
+    '--max-old-space-size=40',
     '--v8-pool-size=1',
     '--no-opt',
     '--optimize-for-size',

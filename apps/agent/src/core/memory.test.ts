@@ -49,7 +49,7 @@ it('collects garbage after the start, and again when much came since, but not al
   check()
   expect(now.collected).toBe(2)
   now.ms = 60_000
-  now.ownBytes = mib(26)
+  now.ownBytes = mib(23)
   check()
   expect(now.collected).toBe(2)
 })

@@ -5,8 +5,8 @@ const checkMs = 1_000
 /** Giving back less than this is not worth the faults that bring back what is needed. */
 const maxFileBytes = 12 * 1024 * 1024
 /** Growth since the last collection of garbage that calls for another one, and how long that has to wait. */
-const maxGrowthBytes = 8 * 1024 * 1024
-const collectEveryMs = 10_000
+const maxGrowthBytes = 4 * 1024 * 1024
+const collectEveryMs = 4_000
 
 export type MemoryKeeperOptions = {
   logger: Logger
