@@ -27,7 +27,7 @@ const files = Number(process.env.RINGWALL_BENCH_FILES ?? 1_000_000)
 const filesInFolder = 1_000
 /** clamd reads a part of the tree: what it needs does not depend on the number of files. */
 const clamdFolders = 50
-const restMs = 60_000
+const restMs = 30_000
 const sampleMs = 250
 const targets = { idleMib: 60, peakMib: 80 }
 
