@@ -22,7 +22,13 @@ function fakeProcess() {
     nowMs: () => now.ms,
   })
   stop = keeper.stop
-  return { now, check: keeper.check }
+  const after = (seconds: number) => {
+    for (let second = 0; second < seconds; second += 1) {
+      now.ms += 1_000
+      keeper.check()
+    }
+  }
+  return { now, check: keeper.check, after }
 }
 let stop: (() => void) | undefined
 afterEach(() => stop?.())
@@ -37,32 +43,32 @@ it('gives code back when much of it is mapped, and leaves little alone', () => {
   expect(now).toMatchObject({ released: 1, fileBytes: 0, collected: 0 })
 })
 
-it('collects garbage after the start, and again when much came since, but not all the time', () => {
-  const { now, check } = fakeProcess()
+it('collects garbage when much came and stayed, and not because of a short scan', () => {
+  const { now, check, after } = fakeProcess()
   now.ownBytes = mib(30)
   check()
+  after(4)
+  expect(now.collected).toBe(0)
+  after(1)
+  expect(now).toMatchObject({ collected: 1, ownBytes: mib(20) })
+  now.ownBytes = mib(60)
+  after(4)
+  now.ownBytes = mib(23)
+  after(10)
   expect(now.collected).toBe(1)
   now.ownBytes = mib(60)
-  check()
-  expect(now.collected).toBe(1)
-  now.ms = 10_000
-  check()
-  expect(now.collected).toBe(2)
-  now.ms = 60_000
-  now.ownBytes = mib(23)
-  check()
+  after(6)
   expect(now.collected).toBe(2)
 })
 
 it('measures growth from the least there was: the memory of a thread that ended does not count', () => {
-  const { now, check } = fakeProcess()
+  const { now, after } = fakeProcess()
   now.ownBytes = mib(70)
-  check()
-  now.ms = 20_000
+  after(6)
   now.ownBytes = mib(12)
-  check()
-  now.ownBytes = mib(21)
-  check()
+  after(1)
+  now.ownBytes = mib(17)
+  after(6)
   expect(now.collected).toBe(2)
 })
 

@@ -4,9 +4,9 @@ import type { Logger } from '@ringwall/runtime'
 const checkMs = 1_000
 /** Giving back less than this is not worth the faults that bring back what is needed. */
 const maxFileBytes = 12 * 1024 * 1024
-/** Growth since the last collection of garbage that calls for another one, and how long that has to wait. */
+/** Growth since the last collection of garbage that calls for another one when it lasts: a short scan is left alone. */
 const maxGrowthBytes = 4 * 1024 * 1024
-const collectEveryMs = 4_000
+const growthLastsMs = 5_000
 
 export type MemoryKeeperOptions = {
   logger: Logger
@@ -35,15 +35,16 @@ export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () =>
     logger.info({ addon: 'ringwall-memory' }, 'unused code stays in memory: the add-on is not here')
   /** The least since the last collection; nothing was collected since the start. */
   let floorBytes = 0
-  let collectedAtMs = Number.NEGATIVE_INFINITY
+  let grownSinceMs: number | undefined
 
   function check(): void {
     const { fileBytes, ownBytes } = inUse()
     floorBytes = Math.min(floorBytes, ownBytes)
-    const hasGrown = ownBytes - floorBytes > maxGrowthBytes && nowMs() - collectedAtMs >= collectEveryMs
-    if (collect !== undefined && hasGrown) {
+    if (ownBytes - floorBytes <= maxGrowthBytes) grownSinceMs = undefined
+    else grownSinceMs ??= nowMs()
+    if (collect !== undefined && grownSinceMs !== undefined && nowMs() - grownSinceMs >= growthLastsMs) {
       collect()
-      collectedAtMs = nowMs()
+      grownSinceMs = undefined
       release?.()
       floorBytes = inUse().ownBytes
     } else if (fileBytes > maxFileBytes) release?.()
