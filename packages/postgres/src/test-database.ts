@@ -60,9 +60,25 @@ export async function createTestDatabase<DB>(
     async drop() {
       await db.destroy()
       await withMaintenance(connection, async (maintenance) => {
-        await sql`drop database if exists ${sql.id(name)} with (force)`.execute(maintenance)
+        await dropDatabase(maintenance, name)
       })
     },
+  }
+}
+
+const insufficientPrivilege = '42501'
+
+/** Only a superuser may end an autovacuum worker, which `force` tries; it is done with a small database in no time. */
+async function dropDatabase(maintenance: Kysely<unknown>, name: string): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await sql`drop database if exists ${sql.id(name)} with (force)`.execute(maintenance)
+      return
+    } catch (error) {
+      const isVacuum = error instanceof Error && 'code' in error && error.code === insufficientPrivilege
+      if (!isVacuum || tries === 100) throw error
+      await new Promise((resolve) => setTimeout(resolve, 100))
+    }
   }
 }
 
