@@ -73,8 +73,15 @@ const layersOf = (baseline: Baseline | undefined) =>
     of.layers.map((blocks) => ({ mount: of.mount, blocks: untilDamaged(blocks, of.onDamaged) })),
   )
 
-/** Hands the records of a layer to the helper as fast as it takes them, through one buffer. */
-async function feed(stream: Duplex, blocks: Iterable<Buffer>, pace: () => void): Promise<void> {
+/**
+ * Hands the records of a layer to the helper as fast as it takes them, through one buffer. Takes no block more once
+ * the walk is over: whoever ended it may close the file that they come from.
+ */
+async function feed(
+  stream: Duplex,
+  blocks: Iterable<Buffer>,
+  { pace, isOver }: { pace: () => void; isOver: () => boolean },
+): Promise<void> {
   const buffer = Buffer.allocUnsafe(feedBytes)
   let used = 0
   // Nothing comes back; without a reader its end would not be seen.
@@ -86,12 +93,12 @@ async function feed(stream: Duplex, blocks: Iterable<Buffer>, pace: () => void):
     const isTaken = await write(buffer.subarray(0, used))
     used = 0
     pace()
-    return isTaken
+    return isTaken && !isOver()
   }
   for (const block of blocks) {
     if (used + block.length > feedBytes && !(await drain())) return
     if (block.length > feedBytes) {
-      if (!(await write(Buffer.from(block)))) return
+      if (!(await write(Buffer.from(block))) || isOver()) return
     } else used += block.copy(buffer, used)
   }
   if (await drain()) stream.end()
@@ -117,13 +124,15 @@ export async function* walkInHelper(file: string, options: WalkOptions): AsyncGe
   if (child.pid !== undefined) onHelper?.(child.pid)
   input.on('error', () => undefined)
   input.end(orders(options))
+  let isOver = false
   for (const [index, { blocks }] of layers.entries())
-    void feed(child.stdio[firstLayerFd + index] as Duplex, blocks, pace)
+    void feed(child.stdio[firstLayerFd + index] as Duplex, blocks, { pace, isOver: () => isOver })
   try {
     for await (const chunk of output) yield chunk as Buffer
     const reason = await ended
     if (reason !== undefined) throw new AppError('command_failed', { command: 'ringwall-walk', reason })
   } finally {
+    isOver = true
     child.kill('SIGKILL')
   }
 }
