@@ -18,6 +18,7 @@ import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { mib, say } from './figures.ts'
 import { type MemorySample, sampleMemory } from './memory-samples.ts'
 import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
@@ -31,9 +32,7 @@ const restMs = 30_000
 const sampleMs = 250
 const targets = { idleMib: 60, peakMib: 80 }
 
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 const sleep = async (durationMs: number) => await new Promise((resolve) => setTimeout(resolve, durationMs))
-const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(1)
 
 type Phase = { name: string; most: MemorySample; last: MemorySample; seconds: number; note: string }
 

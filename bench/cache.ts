@@ -22,6 +22,7 @@ import { createSite, freePort, type Json, type Site, waitFor } from '../tests/e2
 import { contentHash } from './cache/contents.ts'
 import type { LookupJob, LookupOutcome } from './cache/lookup-client.ts'
 import { fillRedis, redisCommand, redisVersion, startRedis } from './cache/redis.ts'
+import { mib, say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 /** At least 300,000: with fewer a scanner takes no snapshot. */
@@ -34,8 +35,6 @@ type Identity = LookupJob['identity']
 type Rate = { perSecond: number; perCpuSecond: number; clientCpuShare: number; isRight: boolean }
 type Start = { seconds: number; cpuSeconds: number; rssBytes: number }
 
-const say = (line: string) => process.stderr.write(`bench: ${line}\n`)
-const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(0)
 const count = (value: number) => Math.round(value).toLocaleString('en')
 const rssOf = (pid: number) =>
   Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
@@ -223,15 +222,15 @@ function report(own: ScannerFigures, peer: RedisFigures | undefined): string {
     ),
     row(
       'most RSS seen',
-      `${mib(own.rssBytes)} MiB`,
-      peer && `${mib(peer.rssBytes)} MiB`,
+      `${mib(own.rssBytes, 0)} MiB`,
+      peer && `${mib(peer.rssBytes, 0)} MiB`,
       ratio(own.rssBytes, peer?.rssBytes),
       '≤ 1,500 MiB',
     ),
     row(
       'on disk (scanner: log and snapshot; Redis: one RDB file)',
-      `${mib(own.logBytes)} + ${mib(own.snapshotBytes)} MiB`,
-      peer && `${mib(peer.fileBytes)} MiB`,
+      `${mib(own.logBytes, 0)} + ${mib(own.snapshotBytes, 0)} MiB`,
+      peer && `${mib(peer.fileBytes, 0)} MiB`,
     ),
     row(
       'start after kill -9, until it answers',

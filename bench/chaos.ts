@@ -4,11 +4,11 @@
  */
 import { randomInt } from 'node:crypto'
 import { runChaos } from '../tests/e2e/chaos.ts'
+import { say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const kills = Number(process.env.RINGWALL_BENCH_KILLS ?? 200)
 const seed = Number(process.env.RINGWALL_BENCH_SEED ?? randomInt(1_000_000))
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 say(`${kills} kills, RINGWALL_BENCH_SEED=${seed}`)
 
 const result = await runChaos({ kills, files: 4_000, seed, say })

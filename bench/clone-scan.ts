@@ -18,6 +18,7 @@ import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { median, mib, say, seconds } from './figures.ts'
 import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
 import { cacheDir, templateRoot } from './template-root.ts'
@@ -28,11 +29,6 @@ const changedFiles = 300
 /** Changed between the first scan of a clone and the next one, which goes by the journal. */
 const journalFiles = 100
 const clamdClones = 3
-
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
-const seconds = (ms: number) => (ms / 1000).toFixed(2)
-const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(1)
 
 type Progress = {
   filesSeen: number

@@ -12,6 +12,7 @@ import { type Holding, packHoldings } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { slices } from '../apps/center/src/app/slices.ts'
 import { createHolders, findHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
+import { mib, say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const entries = Number(process.env.RINGWALL_BENCH_ENTRIES ?? 10_000_000)
@@ -23,8 +24,6 @@ const templates = 10
 const queries = 300
 
 const lines: string[] = []
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
-const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(0)
 const quantile = (values: number[], share: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
 
@@ -108,7 +107,7 @@ async function benchHolders(): Promise<string> {
         Array.from({ length: 50 }, () => randomBytes(32)),
         0,
       )} | < 1 s |`,
-      `| table and index on disk | ${mib(sizes[0]?.bytes ?? 0)} MiB, ${((sizes[0]?.bytes ?? 0) / (machines * filesPerMachine)).toFixed(1)} bytes a file | |`,
+      `| table and index on disk | ${mib(sizes[0]?.bytes ?? 0, 0)} MiB, ${((sizes[0]?.bytes ?? 0) / (machines * filesPerMachine)).toFixed(1)} bytes a file | |`,
       `| first telling of all, one machine after the other | ${(toldMs / 1000).toFixed(0)} s, ${Math.round((machines * filesPerMachine * 1000) / toldMs).toLocaleString('en')} files/s | |`,
       `| 300 changes of one machine | ${deltaMs.toFixed(0)} ms | |`,
       '',

@@ -13,6 +13,7 @@ import { slices } from '../apps/center/src/app/slices.ts'
 import { createHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
 import { clonesHolding } from '../apps/center/src/slices/malware/sharing/lineage.ts'
 import { createLineage } from '../apps/center/src/slices/malware/sharing/lineage-api.ts'
+import { say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const templates = 10
@@ -23,7 +24,6 @@ const ownContents = 600
 const comparedClones = 10
 const rounds = 20
 const findings = 2000
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 const quantile = (values: number[], share: number) =>
   [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? 0
 

@@ -20,6 +20,7 @@ import { cpus, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WebSocket } from 'ws'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { median, mib, say, seconds } from './figures.ts'
 import { writeSection } from './section.ts'
 import { writeSignatures } from './signatures.ts'
 
@@ -32,10 +33,6 @@ const lookupSeconds = 8
 const ingestSeconds = 8
 
 const lines: string[] = []
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
-const seconds = (ms: number) => (ms / 1000).toFixed(1)
-const mib = (bytes: number) => (bytes / 1024 ** 2).toFixed(1)
 
 /** Once there are enough bytes, only files up to this size make up the number. */
 const smallBytes = 16 * 1024
@@ -148,10 +145,10 @@ async function benchScan(site: Site, machineId: string, work: string): Promise<v
     `${files} files, ${mib(bytes)} MiB, from the machine's own packages, in the page cache. ${count} rules here, ${count} signatures there. Medians of ${rounds} rounds in turn; the cold scan and clamscan ran once.\n`,
     '| scan | seconds | against clamdscan |',
     '| --- | ---: | ---: |',
-    `| Ringwall, data centre knows nothing (all unknown content travels over TLS) | ${seconds(cold)} | ${(cold / median(multi)).toFixed(2)} |`,
-    `| Ringwall, verdicts known (a clone, or the next scan) | ${seconds(median(warm))} | ${(median(warm) / median(multi)).toFixed(2)} |`,
-    `| clamdscan --multiscan --fdpass | ${seconds(median(multi))} | 1.00 |`,
-    `| clamscan -r | ${seconds(median(single))} | ${(median(single) / median(multi)).toFixed(2)} |`,
+    `| Ringwall, data centre knows nothing (all unknown content travels over TLS) | ${seconds(cold, 1)} | ${(cold / median(multi)).toFixed(2)} |`,
+    `| Ringwall, verdicts known (a clone, or the next scan) | ${seconds(median(warm), 1)} | ${(median(warm) / median(multi)).toFixed(2)} |`,
+    `| clamdscan --multiscan --fdpass | ${seconds(median(multi), 1)} | 1.00 |`,
+    `| clamscan -r | ${seconds(median(single), 1)} | ${(median(single) / median(multi)).toFixed(2)} |`,
     '',
     '## Memory of the agent\n',
     '| state | RSS MiB | PSS MiB |',

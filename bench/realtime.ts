@@ -20,6 +20,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findHelper, type Guard, openGuard } from '@ringwall/kernel'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
+import { say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const turns = Number(process.env.RINGWALL_BENCH_STARTS ?? 4_000)
@@ -32,7 +33,6 @@ const racers = 3
 /** Not root: clamonacc leaves root alone, so that its own clamd can read. */
 const nobody = 65_534
 
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 const quantile = (sorted: number[], part: number) => sorted[Math.floor(sorted.length * part)] ?? 0
 const us = (ns: number) => (ns / 1000).toFixed(1)
 

@@ -6,6 +6,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { peaksOf, scanIntervals } from '../tests/e2e/scan-intervals.ts'
+import { say } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const agents = Number(process.env.STORM_AGENTS ?? 50)
@@ -21,7 +22,6 @@ const endMs = 3_600_000
 /** Of /proc/PID/stat; USER_HZ on every Linux that Node runs on. */
 const ticksPerSecond = 100
 
-const say = (text: string) => process.stderr.write(`bench: ${text}\n`)
 const names = Array.from({ length: agents }, (_, index) => `agent-${index}`)
 
 /** Contents that nobody has seen before this round: half of them the same on all machines, as with clones. */

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createDataCentre, startOvirtSimulator } from '@ringwall/platforms'
 import { chromium } from 'playwright-core'
 import { createSite, type Json, waitFor } from '../tests/e2e/harness.ts'
+import { median } from './figures.ts'
 import { writeSection } from './section.ts'
 
 const machines = 10_000
@@ -10,7 +11,6 @@ const rounds = 5
 const restMs = 1000
 const simulatorPassword = 'of-a-simulator-1'
 const password = 'Better-Than-Before-42'
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
 
 /**
  * In the page: `painted` resolves with the time since the navigation at which an element was on the screen. Playwright itself
