@@ -113,6 +113,13 @@ export async function startProgram(
   }
 }
 
+/** For `createSite`: a copy of the content that tests may change, below the root of the site. */
+export const ownContent = {
+  prepare: (root: string): void =>
+    cpSync(join(import.meta.dirname, '../../content'), join(root, 'content'), { recursive: true }),
+  env: (root: string): Record<string, string> => ({ RINGWALL_CONTENT_DIR: join(root, 'content') }),
+}
+
 /** A center with everything it needs, in a folder of its own. */
 export async function createSite(
   options: { prepare?: (root: string) => void; env?: (root: string) => Record<string, string> } = {},

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { createSite, type Json, type Site, waitFor } from './harness.ts'
+import { createSite, type Json, ownContent, type Site, waitFor } from './harness.ts'
 
 const files = 200
 const keep = { RINGWALL_SCANNER_KEEP_BYTES: '64MiB' }
@@ -11,13 +11,8 @@ let contentDir: string
 let machineId: string
 
 beforeAll(async () => {
-  site = await createSite({
-    prepare: (root) => {
-      contentDir = join(root, 'content')
-      cpSync(join(import.meta.dirname, '../../content'), contentDir, { recursive: true })
-    },
-    env: (root) => ({ RINGWALL_CONTENT_DIR: join(root, 'content') }),
-  })
+  site = await createSite(ownContent)
+  contentDir = join(site.root, 'content')
   await site.startScanner(keep)
   machineId = await site.startAgent()
 })

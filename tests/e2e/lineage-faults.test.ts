@@ -1,6 +1,6 @@
 /** A manifest that somebody with its key forged, and a template with a file that turns out bad. */
 import { createHash } from 'node:crypto'
-import { appendFileSync, cpSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { lookupCodes } from '@ringwall/contracts'
 import { afterAll, beforeAll, expect, it } from 'vitest'
@@ -12,20 +12,15 @@ import {
   verdictAt,
 } from '../../apps/agent/src/slices/malware/manifest/format.ts'
 import { openManifestStore } from '../../apps/agent/src/slices/malware/manifest/store.ts'
-import { createSite, eicar, type Json, type Site, waitFor } from './harness.ts'
+import { createSite, eicar, type Json, ownContent, type Site, waitFor } from './harness.ts'
 
 let site: Site
 let contentDir: string
 let golden: string
 
 beforeAll(async () => {
-  site = await createSite({
-    prepare: (root) => {
-      contentDir = join(root, 'content')
-      cpSync(join(import.meta.dirname, '../../content'), contentDir, { recursive: true })
-    },
-    env: (root) => ({ RINGWALL_CONTENT_DIR: join(root, 'content') }),
-  })
+  site = await createSite(ownContent)
+  contentDir = join(site.root, 'content')
   await site.startScanner()
   golden = await site.startAgent('golden')
   await setPolicy(golden, { action: 'report', rehashSharePermille: 0 })

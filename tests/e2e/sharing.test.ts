@@ -1,16 +1,8 @@
 import { createHash } from 'node:crypto'
-import {
-  appendFileSync,
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
+import { appendFileSync, chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createSite, eicar, type Json, type Site, waitFor } from './harness.ts'
+import { createSite, eicar, type Json, ownContent, type Site, waitFor } from './harness.ts'
 
 type Program = { uploads: number; cache: { received: number; unsent: number; centerHits: number } }
 
@@ -39,13 +31,8 @@ const untilHeld = async (hash: string, machines: number) =>
   )
 
 beforeAll(async () => {
-  site = await createSite({
-    prepare: (root) => {
-      contentDir = join(root, 'content')
-      cpSync(join(import.meta.dirname, '../../content'), contentDir, { recursive: true })
-    },
-    env: (root) => ({ RINGWALL_CONTENT_DIR: join(root, 'content') }),
-  })
+  site = await createSite(ownContent)
+  contentDir = join(site.root, 'content')
   await site.startScanner()
   first = await site.startAgent('first')
   second = await site.startAgent('second')
