@@ -261,17 +261,19 @@ export function Shell() {
       <a className="skip-link" href="#content">
         {t('shell.skip')}
       </a>
-      <Layout.Sider width={232} style={{ position: 'sticky', top: 0, height: '100vh', overflow: 'auto' }}>
-        <div className="brand">
-          <img src="/ringwall.svg" width={32} height={32} alt="" />
-          <span>
-            Ringwall 环墙
-            <small>{t('shell.subtitle')}</small>
-          </span>
+      <Layout.Sider className="sidebar" breakpoint="md" collapsedWidth={0} width={232}>
+        <div className="sidebar-content">
+          <div className="brand">
+            <img src="/ringwall.svg" width={32} height={32} alt="" />
+            <span>
+              Ringwall 环墙
+              <small>{t('shell.subtitle')}</small>
+            </span>
+          </div>
+          <nav aria-label={t('shell.navigation')}>
+            <Navigation permissions={permissions} />
+          </nav>
         </div>
-        <nav aria-label={t('shell.navigation')}>
-          <Navigation permissions={permissions} />
-        </nav>
       </Layout.Sider>
       <Layout style={{ minWidth: 0 }}>
         <TopBar name={user.name} role={t(`role.${user.role}`)} />
