@@ -27,6 +27,18 @@ export function MonoText({ text, isShort = false }: { text: string; isShort?: bo
   )
 }
 
+const evidencePhrases = new Map<string, 'lineage.sameCertificate' | 'lineage.sealedTemplate'>([
+  ['same certificate', 'lineage.sameCertificate'],
+  ['sealed template', 'lineage.sealedTemplate'],
+])
+
+/** What says that a machine was made from another: words of ours, or a platform's own name for it. */
+export function EvidenceText({ evidence }: { evidence: string }) {
+  const { t } = useTranslation()
+  const phrase = evidencePhrases.get(evidence)
+  return phrase === undefined ? evidence : t(phrase)
+}
+
 /** A line to paste elsewhere, with a copy button. */
 export function CopyLine({ text }: { text: string }) {
   const { t } = useTranslation()

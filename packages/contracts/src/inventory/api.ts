@@ -62,7 +62,9 @@ export const machineDetailSchema = machineSchema.extend({
       modules: z.array(moduleUsageSchema),
     })
     .nullable(),
+  /** The first of its direct clones by name; `cloneCount` counts all. */
   clones: z.array(z.object({ id: idSchema, hostname: z.string(), at: timestampSchema })),
+  cloneCount: countSchema,
   /** What a platform knows of this machine, and what says that it is the same one. */
   asset: z
     .object({

@@ -50,6 +50,9 @@ const sorts = {
   },
 } as const
 
+/** A template may have thousands: the lineage page has all of them. */
+const shownClones = 10
+
 /** Machines with an agent: lists, one in detail, labels, removal, history. */
 export function createMachineHandlers({ db, live, links, machines }: Core) {
   async function detail(id: string): Promise<MachineDetail> {
@@ -57,17 +60,19 @@ export function createMachineHandlers({ db, live, links, machines }: Core) {
       await sql<MachineRow>`select ${machineColumns} from ${machineSource} where m.id = ${id}`.execute(db)
     const row = rows[0]
     if (row === undefined) throw new AppError('not_found', { kind: 'machine', id })
-    const clones = await sql<{
+    const { rows: clones } = await sql<{
       id: string
       hostname: string
       at: Date
-    }>`select m.id, m.hostname, coalesce(l.at, m.enrolled_at) as at from machine_lineage l join machine m on m.id = l.clone_id
-      where l.parent_id = ${id} order by lower(m.hostname), m.id limit 100`.execute(db)
-    return toMachineDetail(
-      row,
-      clones.rows.map((clone) => ({ ...clone, at: clone.at.toISOString() })),
-      await assetOf(db, id),
-    )
+      total: number
+    }>`select m.id, m.hostname, coalesce(l.at, m.enrolled_at) as at, count(*) over () as total
+      from machine_lineage l join machine m on m.id = l.clone_id
+      where l.parent_id = ${id} order by lower(m.hostname), m.id limit ${shownClones}`.execute(db)
+    return toMachineDetail(row, {
+      clones: clones.map(({ total, at, ...clone }) => ({ ...clone, at: at.toISOString() })),
+      cloneCount: clones[0]?.total ?? 0,
+      asset: await assetOf(db, id),
+    })
   }
 
   return {

@@ -102,8 +102,7 @@ export async function assetOf(db: Db, machineId: string): Promise<MachineDetail[
 
 export function toMachineDetail(
   row: MachineRow,
-  clones: MachineDetail['clones'],
-  asset: MachineDetail['asset'],
+  related: Pick<MachineDetail, 'clones' | 'cloneCount' | 'asset'>,
 ): MachineDetail {
   const { heartbeat } = row
   return {
@@ -131,7 +130,6 @@ export function toMachineDetail(
             caps: heartbeat.caps ?? null,
             modules: heartbeat.modules ?? [],
           },
-    clones,
-    asset,
+    ...related,
   }
 }

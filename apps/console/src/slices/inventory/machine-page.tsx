@@ -5,13 +5,13 @@ import { useState } from 'react'
 import { useTranslation } from 'react-i18next'
 import { useApi, useApiWrite } from '../../app/api.ts'
 import { useMay } from '../../app/session.ts'
-import { formatBytes } from '../../ui/format.ts'
+import { formatBytes, formatNumber } from '../../ui/format.ts'
 import { Page } from '../../ui/page.tsx'
 import { ProblemText } from '../../ui/problem-text.tsx'
 import { StartScanDialog } from '../../ui/start-scan-dialog.tsx'
 import { Loaded } from '../../ui/states.tsx'
 import { LinkTag, ProtectionTag } from '../../ui/tags.tsx'
-import { MonoText, TimeText } from '../../ui/texts.tsx'
+import { EvidenceText, MonoText, TimeText } from '../../ui/texts.tsx'
 import { MachineHistory } from './machine-history.tsx'
 import { RealtimeCard } from './realtime-card.tsx'
 
@@ -63,7 +63,10 @@ function Identity({ machine }: { machine: MachineDetail }) {
             <Link to="/machines/$id" params={{ id: machine.lineage.parentId }}>
               {machine.lineage.parentHostname ?? machine.lineage.parentId}
             </Link>
-            <span className="muted">&nbsp;({machine.lineage.evidence})</span>
+            <span className="muted">
+              &nbsp;(
+              <EvidenceText evidence={machine.lineage.evidence} />)
+            </span>
           </Descriptions.Item>
         )}
         {machine.clones.length > 0 && (
@@ -77,6 +80,12 @@ function Identity({ machine }: { machine: MachineDetail }) {
                   <TimeText at={clone.at} />
                 </div>
               ))}
+              <Link to="/lineage" search={{ search: machine.hostname } as never}>
+                {t('machine.allClones', {
+                  count: machine.cloneCount,
+                  formatted: formatNumber(machine.cloneCount),
+                })}
+              </Link>
             </div>
           </Descriptions.Item>
         )}
