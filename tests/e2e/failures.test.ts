@@ -110,7 +110,7 @@ describe('a copy of a machine', () => {
     )
     expect(copy).toMatchObject({ lineage: { parentId: machineId, kind: 'clone' } })
     const { machine } = await site.get<{ machine: Json }>(`/machines/${machineId}`)
-    expect(machine).toMatchObject({ linkState: 'online', clones: [{ id: copy.id }] })
+    expect(machine).toMatchObject({ linkState: 'online', clones: [{ id: copy.id }], cloneCount: 1 })
     expect((await site.list('/alarms?kind=machine.cloned')).map(({ count }) => count)).toEqual([1])
     for (const [id, name] of [
       [machineId, 'original'],
