@@ -2,6 +2,8 @@ import { memoryInUse, openReleaseMemory } from '@ringwall/kernel'
 import type { Logger } from '@ringwall/runtime'
 
 const checkMs = 1_000
+/** While something was to be given back, more is to come. */
+const busyCheckMs = 250
 /** Giving back less than this is not worth the faults that bring back what is needed. */
 const maxFileBytes = 12 * 1024 * 1024
 /** Growth since the last collection of garbage that calls for another one when it lasts: a short scan is left alone. */
@@ -27,7 +29,7 @@ function collectorOfNode(): (() => void) | undefined {
  * Keeps the agent small on the machine that it shares with what it protects. Code that was needed once, as that of the
  * start, does not stay mapped; and what a scan left behind goes when it is over, not when this heap is full again.
  */
-export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () => void; stop: () => void } {
+export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () => boolean; stop: () => void } {
   const { logger, inUse = memoryInUse, nowMs = () => performance.now() } = options
   const release = 'release' in options ? options.release : openReleaseMemory()
   const collect = 'collect' in options ? options.collect : collectorOfNode()
@@ -37,7 +39,8 @@ export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () =>
   let floorBytes = 0
   let grownSinceMs: number | undefined
 
-  function check(): void {
+  /** Answers whether there was something to give back. */
+  function check(): boolean {
     const { fileBytes, ownBytes } = inUse()
     floorBytes = Math.min(floorBytes, ownBytes)
     if (ownBytes - floorBytes <= maxGrowthBytes) grownSinceMs = undefined
@@ -47,10 +50,18 @@ export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () =>
       grownSinceMs = undefined
       release?.()
       floorBytes = inUse().ownBytes
-    } else if (fileBytes > maxFileBytes) release?.()
+      return true
+    }
+    if (fileBytes <= maxFileBytes) return false
+    release?.()
+    return release !== undefined
   }
 
-  const timer = setInterval(check, checkMs)
-  timer.unref()
-  return { check, stop: () => clearInterval(timer) }
+  let timer: NodeJS.Timeout
+  function checkIn(delayMs: number): void {
+    timer = setTimeout(() => checkIn(check() ? busyCheckMs : checkMs), delayMs)
+    timer.unref()
+  }
+  checkIn(checkMs)
+  return { check, stop: () => clearTimeout(timer) }
 }
