@@ -5,7 +5,7 @@ const mib = (count: number) => count * 1024 * 1024
 
 /** A heap whose young and old garbage the test sets. */
 function fakeHeap() {
-  const heap = { live: mib(10), young: 0, old: 0, collected: [] as string[] }
+  const heap = { live: mib(20), young: 0, old: 0, collected: [] as string[] }
   const keepClean = createGarbageKeeper({
     inUse: () => heap.live + heap.young + heap.old,
     collect: (type) => {
@@ -43,9 +43,21 @@ it('does not collect again for what is in use', () => {
   heap.live = mib(30)
   for (let round = 0; round < 5; round += 1) keepClean()
   expect(heap.collected).toEqual(['minor', 'major'])
-  heap.live = mib(5)
+  heap.live = mib(15)
   keepClean()
   heap.young = mib(3)
   keepClean()
   expect(heap.collected).toEqual(['minor', 'major', 'minor'])
+})
+
+it('leaves a small heap alone, however much of it is garbage', () => {
+  const { heap, keepClean } = fakeHeap()
+  heap.live = mib(4)
+  heap.young = mib(9)
+  heap.old = mib(2)
+  keepClean()
+  expect(heap.collected).toEqual([])
+  heap.old = mib(6)
+  keepClean()
+  expect(heap.collected).toEqual(['minor'])
 })

@@ -1,5 +1,7 @@
 import { getHeapStatistics } from 'node:v8'
 
+/** A heap is counted as this large at least: a short scan is over before anything need be collected. */
+const calmBytes = 14 * 1024 * 1024
 /** Growth since the last collection that calls for the next one: of what is young, and of everything. */
 const maxYoungBytes = 2 * 1024 * 1024
 const maxGrowthBytes = 4 * 1024 * 1024
@@ -27,9 +29,10 @@ function collectorOfNode(): GarbageOptions['collect'] {
  * objects stand for. Everything is collected only when what is young was not enough: that costs many times as much.
  */
 export function createGarbageKeeper(options: GarbageOptions = {}): () => void {
-  const { inUse = heapInUse } = options
+  const { inUse: heapBytes = heapInUse } = options
   const collect = 'collect' in options ? options.collect : collectorOfNode()
   if (collect === undefined) return () => undefined
+  const inUse = () => Math.max(heapBytes(), calmBytes)
   let floorBytes = inUse()
   let youngFloorBytes = floorBytes
   return () => {
