@@ -27,9 +27,11 @@ export function MonoText({ text, isShort = false }: { text: string; isShort?: bo
   )
 }
 
-const evidencePhrases = new Map<string, 'lineage.sameCertificate' | 'lineage.sealedTemplate'>([
+type EvidencePhrase = 'lineage.sameCertificate' | 'lineage.sealedTemplate' | 'lineage.likeManifest'
+const evidencePhrases = new Map<string, EvidencePhrase>([
   ['same certificate', 'lineage.sameCertificate'],
   ['sealed template', 'lineage.sealedTemplate'],
+  ['like manifest', 'lineage.likeManifest'],
 ])
 
 /** What says that a machine was made from another: words of ours, or a platform's own name for it. */

@@ -90,6 +90,15 @@ export const agentEventSchema = z.discriminatedUnion('type', [
     mountPoint: pathSchema,
     reason: z.enum(['damaged', 'clock_jump', 'unlike', 'mismatch']),
   }),
+  /** The manifest of another machine proved true of a file system here: the two are copies of one disk. */
+  z.object({
+    ...base,
+    type: z.literal('manifest.adopted'),
+    scanId: idSchema,
+    mountPoint: pathSchema,
+    machineId: idSchema,
+    checkedFiles: countSchema,
+  }),
   /** A file that counted as unchanged has another content than the manifest says: everything is hashed again. */
   z.object({
     ...base,

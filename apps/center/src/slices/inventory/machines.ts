@@ -1,6 +1,7 @@
 import { derivedUuid, uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import type { Machines } from '../../core/core.ts'
+import { isMadeFrom } from '../../store/lineage.ts'
 import { placementsOf } from './placements.ts'
 
 /** Lines of the center's own in a machine's history share one epoch per machine; their numbers only need to differ. */
@@ -34,6 +35,14 @@ export function createMachines(): Machines {
         db,
       )
       tell()
+    },
+    setLikeness: async (db, id, { parentId, checkedFiles, at }) => {
+      await sql`insert into machine_likeness (machine_id, parent_id, checked_files, at)
+        select ${id}, p.id, ${checkedFiles}, ${at} from machine p where p.id = ${parentId} and p.id <> ${id}
+          and not ${isMadeFrom(sql`p.id`, id)}
+        on conflict (machine_id) do update set parent_id = excluded.parent_id, checked_files = excluded.checked_files, at = excluded.at`.execute(
+        db,
+      )
     },
     note: async (db, id, type, body) => {
       await sql`insert into event (received_at, machine_id, epoch, seq, id, at, type, body)

@@ -151,4 +151,19 @@ export const inventoryMigrations: Record<string, Migration> = {
       db,
     )
   },
+  '2026-11-28-lineage-by-likeness': async (db) => {
+    await sql`create table machine_likeness (
+      machine_id uuid primary key references machine on delete cascade, parent_id uuid not null references machine on delete cascade,
+      checked_files bigint not null, at timestamptz not null)`.execute(db)
+    await sql`create index machine_likeness_parent on machine_likeness (parent_id)`.execute(db)
+    await sql`alter view machine_lineage rename to known_lineage`.execute(db)
+    // What manifests tell comes last: only of machines of which nobody else says anything, nor the opposite.
+    await sql`create view machine_lineage as
+      select clone_id, parent_id, source, kind, evidence, at from known_lineage
+      union all
+      select k.machine_id, k.parent_id, 'likeness', 'unknown', 'like manifest', k.at from machine_likeness k
+      where not exists (select 1 from known_lineage l where l.clone_id = k.machine_id)
+        and not exists (select 1 from known_lineage l where l.clone_id = k.parent_id and l.parent_id = k.machine_id)
+        and not exists (select 1 from lineage_statement s where s.machine_id = k.machine_id)`.execute(db)
+  },
 }
