@@ -29,6 +29,20 @@ const untilHeld = async (hash: string, machines: number) =>
   await waitFor(`${machines} holders`, async () =>
     (await holders(hash)).machines === machines ? true : undefined,
   )
+/** Both machines get a copy, each of its own, for they share this disk; answers the paths once both are known to hold it. */
+async function copyOnBoth(name: string, bytes: string): Promise<string[]> {
+  const paths: string[] = []
+  for (const [index, machineId] of [first, second].entries()) {
+    const folder = folderOf(`${name}-${index}`)
+    paths.push(join(folder, 'file'))
+    writeFileSync(join(folder, 'file'), bytes)
+    await scan(machineId, folder)
+  }
+  await untilHeld(sha256(bytes), 2)
+  return paths
+}
+const untilGone = async (paths: string[]) =>
+  await waitFor('quarantine', async () => (paths.some((path) => existsSync(path)) ? undefined : true))
 
 beforeAll(async () => {
   site = await createSite(ownContent)
@@ -87,13 +101,8 @@ describe('sharing', () => {
   })
 
   it('takes a file away within seconds and without a scan when its hash comes onto a list', async () => {
-    const folder = folderOf('listed')
     const bytes = 'harmless until somebody says otherwise'
-    const path = join(folder, 'file')
-    writeFileSync(path, bytes)
-    await scan(first, folder)
-    await scan(second, folder)
-    await untilHeld(sha256(bytes), 2)
+    const paths = await copyOnBoth('listed', bytes)
     const scans = (await site.list('/scans')).length
     const rejudges = (await site.list('/rejudges')).length
     appendFileSync(join(contentDir, 'hashes/eicar.txt'), `${sha256(bytes)} Listed today\n`)
@@ -105,7 +114,7 @@ describe('sharing', () => {
       { title: 'Listed today', scanId: null },
       { title: 'Listed today', scanId: null },
     ])
-    await waitFor('quarantine', async () => (existsSync(path) ? undefined : true))
+    await untilGone(paths)
     expect(await hashOf(sha256(bytes))).toMatchObject({
       verdict: { verdict: 'malicious', engineFindings: [{ engine: 'hash', title: 'Listed today' }] },
     })
@@ -117,13 +126,9 @@ describe('sharing', () => {
   })
 
   it('judges again after a rule change, each content once, and reaches whoever has what turned bad', async () => {
-    const folder = folderOf('rules')
-    const path = join(folder, 'file')
-    writeFileSync(path, 'this says WORD-OF-THE-DAY and nothing else')
-    const hash = sha256(readFileSync(path))
-    await scan(first, folder)
-    await scan(second, folder)
-    await untilHeld(hash, 2)
+    const bytes = 'this says WORD-OF-THE-DAY and nothing else'
+    const hash = sha256(bytes)
+    const paths = await copyOnBoth('rules', bytes)
     writeFileSync(
       join(contentDir, 'signatures/today.yar'),
       'rule word_of_the_day { meta: title = "Word of the day" category = "test" severity = "malicious" strings: $a = "WORD-OF-THE-DAY" condition: $a }',
@@ -140,7 +145,7 @@ describe('sharing', () => {
       return found.length === 2 ? found : undefined
     })
     expect(findings.map(({ title }) => title)).toEqual(['Word of the day', 'Word of the day'])
-    await waitFor('quarantine', async () => (existsSync(path) ? undefined : true))
+    await untilGone(paths)
   })
 })
 
