@@ -13,13 +13,13 @@ export const nodeFlags: Record<ProgramName, string[]> = {
   scanner: [],
   agent: [
     '--max-semi-space-size=1',
+    '--initial-old-space-size=16',
     '--max-old-space-size=40',
     '--v8-pool-size=1',
     '--no-opt',
     '--optimize-for-size',
     '--single-threaded-gc',
     '--no-incremental-marking',
-    '--compact-on-every-full-gc',
     '--expose-gc',
   ],
 }
