@@ -70,11 +70,7 @@ export type Machines = {
     },
   ) => Promise<void>
   /** A machine proved to be a copy of the disk of `parentId`; nothing where that is no machine any more, or its clone. */
-  setLikeness: (
-    db: Db,
-    id: string,
-    likeness: { parentId: string; checkedFiles: number; at: string },
-  ) => Promise<void>
+  setLikeness: (db: Db, id: string, likeness: { parentId: string; at: string }) => Promise<void>
   updateFacts: (db: Db, id: string, facts: MachineFacts, agentVersion: string) => Promise<void>
   /** Appends a line to the machine's history that did not come from its agent, e.g. `link.online`. */
   note: (db: Db, id: string, type: string, body: Record<string, unknown>) => Promise<void>

@@ -35,7 +35,7 @@ async function lineage() {
   return rows.map((row) => [row.clone_id, row.parent_id, row.source])
 }
 const like = async (id: string, parentId: string) =>
-  await machines.setLikeness(database.db, id, { parentId, checkedFiles: 200, at: new Date().toISOString() })
+  await machines.setLikeness(database.db, id, { parentId, at: new Date().toISOString() })
 const enrolAsCopy = async (id: string, parentId: string) =>
   await sql`update machine set lineage_parent = ${parentId}, lineage_evidence = 'same certificate' where id = ${id}`.execute(
     database.db,

@@ -36,13 +36,11 @@ export function createMachines(): Machines {
       )
       tell()
     },
-    setLikeness: async (db, id, { parentId, checkedFiles, at }) => {
-      await sql`insert into machine_likeness (machine_id, parent_id, checked_files, at)
-        select ${id}, p.id, ${checkedFiles}, ${at} from machine p where p.id = ${parentId} and p.id <> ${id}
+    setLikeness: async (db, id, { parentId, at }) => {
+      await sql`insert into machine_likeness (machine_id, parent_id, at)
+        select ${id}, p.id, ${at} from machine p where p.id = ${parentId} and p.id <> ${id}
           and not ${isMadeFrom(sql`p.id`, id)}
-        on conflict (machine_id) do update set parent_id = excluded.parent_id, checked_files = excluded.checked_files, at = excluded.at`.execute(
-        db,
-      )
+        on conflict (machine_id) do update set parent_id = excluded.parent_id, at = excluded.at`.execute(db)
     },
     note: async (db, id, type, body) => {
       await sql`insert into event (received_at, machine_id, epoch, seq, id, at, type, body)

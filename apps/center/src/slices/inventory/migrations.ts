@@ -154,7 +154,7 @@ export const inventoryMigrations: Record<string, Migration> = {
   '2026-11-28-lineage-by-likeness': async (db) => {
     await sql`create table machine_likeness (
       machine_id uuid primary key references machine on delete cascade, parent_id uuid not null references machine on delete cascade,
-      checked_files bigint not null, at timestamptz not null)`.execute(db)
+      at timestamptz not null)`.execute(db)
     await sql`create index machine_likeness_parent on machine_likeness (parent_id)`.execute(db)
     await sql`alter view machine_lineage rename to known_lineage`.execute(db)
     // What manifests tell comes last: only of machines of which nobody else says anything, nor the opposite.
