@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { type AgentEvent, emptyScanProgress } from '@ringwall/contracts'
-import { createTestDatabase, migrate, type TestDatabase } from '@ringwall/postgres'
+import { createTestDatabase, type TestDatabase } from '@ringwall/postgres'
 import { derivedUuid, systemClock, uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { migrateCenter } from '../app/migrate-center.ts'
 import type { LinkPeer, SliceParts } from '../app/slice.ts'
-import { slices } from '../app/slices.ts'
 import type { Core } from '../core/core.ts'
 import { createScanReports } from '../slices/malware/scan-reports.ts'
 import { insertTargets } from '../slices/malware/scan-rows.ts'
@@ -19,12 +19,7 @@ let alarms: number
 let ingest: ReturnType<typeof createIngest>
 
 beforeAll(async () => {
-  database = await createTestDatabase('ingest', async (on) => {
-    await migrate(
-      on,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
-  })
+  database = await createTestDatabase('ingest', migrateCenter)
   await maintainPartitions(database.db, Date.now(), 30)
 })
 afterAll(async () => await database?.drop())

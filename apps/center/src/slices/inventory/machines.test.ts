@@ -1,8 +1,8 @@
-import { createTestDatabase, migrate, type TestDatabase } from '@ringwall/postgres'
+import { createTestDatabase, type TestDatabase } from '@ringwall/postgres'
 import { uuidv7 } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { slices } from '../../app/slices.ts'
+import { migrateCenter } from '../../app/migrate-center.ts'
 import { createMachines } from './machines.ts'
 
 let database: TestDatabase<unknown>
@@ -11,12 +11,7 @@ const ids = Array.from({ length: 3 }, () => uuidv7()) as [string, string, string
 const [first, second, third] = ids
 
 beforeAll(async () => {
-  database = await createTestDatabase('machines', async (on) => {
-    await migrate(
-      on,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
-  })
+  database = await createTestDatabase('machines', migrateCenter)
 })
 afterAll(async () => await database?.drop())
 beforeEach(async () => {
