@@ -8,7 +8,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 1 << 16, RECORD_HEADER_BYTES = 4, CTIME_AT = 8, MODE_AT = 32, MAX_LAYERS = 4, EX_DATAERR = 65 };
+enum {
+  BUFFER_BYTES = 1 << 16, RECORD_HEADER_BYTES = 4, CTIME_AT = 8, MODE_AT = 32, MAX_LAYERS = 4, EX_DATAERR = 65,
+  SETUID_BITS = 06000, EXECUTE_BITS = 0111, PROGRAMS_MORE_OFTEN = 10
+};
 
 typedef struct {
   int fd, has_record;
@@ -24,6 +27,8 @@ struct Baseline {
   int is_started;
   Layer *current;
   Record record;
+  /* Of 2^32 records, how many are tried; 0 where the records are this machine's own. */
+  uint64_t tried_below;
 };
 
 static Baseline *baselines;
@@ -31,7 +36,7 @@ static size_t baseline_total;
 static size_t rest_bytes;
 static unsigned char rest_mask[MAX_REST_BYTES], rest_value[MAX_REST_BYTES];
 static int64_t latest_ctime;
-static uint32_t sample_below;
+static uint64_t sample_below;
 
 void *must(void *memory) {
   if (memory == NULL) { fputs("walk: out of memory\n", stderr); exit(70); }
@@ -58,7 +63,7 @@ void baseline_judge_by(const char *order) {
   read_hex(mask, rest_mask);
   read_hex(value, rest_value);
   latest_ctime = latest;
-  sample_below = permille >= 1000 ? UINT32_MAX : (uint32_t)((uint64_t)permille * UINT32_MAX / 1000);
+  sample_below = ((uint64_t)permille << 32) / 1000;
 }
 
 void baseline_add(uint16_t mount, int fd) {
@@ -74,6 +79,13 @@ void baseline_add(uint16_t mount, int fd) {
   layer->fd = fd;
   layer->bytes = must(malloc(BUFFER_BYTES));
   baseline->layers[baseline->count++] = layer;
+}
+
+void baseline_try(const char *order) {
+  unsigned mount, ppm;
+  if (sscanf(order, "%u:%u", &mount, &ppm) != 2 || ppm > 1000000) refuse("no share to try");
+  Baseline *baseline = baseline_of((uint16_t)mount);
+  if (baseline != NULL) baseline->tried_below = ((uint64_t)ppm << 32) / 1000000;
 }
 
 Baseline *baseline_of(uint16_t mount) {
@@ -163,16 +175,24 @@ void baseline_step(Baseline *baseline) {
   choose(baseline);
 }
 
-/* Nobody can foresee which files are picked. */
-static int is_sampled(void) {
+/* Says yes for so many of 2^32; nobody can foresee when. */
+static int is_picked(uint64_t below) {
   static uint32_t pool[1024];
   static size_t left;
-  if (sample_below == 0) return 0;
+  if (below == 0) return 0;
   if (left == 0) {
     if (getrandom(pool, sizeof pool, 0) != (ssize_t)sizeof pool) refuse("no random numbers");
     left = sizeof pool / sizeof pool[0];
   }
-  return pool[--left] <= sample_below;
+  return pool[--left] < below;
+}
+
+/* Programs are what a forger would hide: they are tried more often, and always where they run with other rights. */
+static int is_tried(const Baseline *baseline, const unsigned char *identity) {
+  if (baseline->tried_below == 0) return 0;
+  unsigned mode = read16(identity + MODE_AT);
+  if ((mode & SETUID_BITS) != 0) return 1;
+  return is_picked((mode & EXECUTE_BITS) != 0 ? baseline->tried_below * PROGRAMS_MORE_OFTEN : baseline->tried_below);
 }
 
 static int64_t read64(const unsigned char *at) {
@@ -181,12 +201,13 @@ static int64_t read64(const unsigned char *at) {
   return (int64_t)value;
 }
 
-Likeness baseline_compare(const Record *record, const unsigned char *identity, int is_told) {
+Likeness baseline_compare(const Baseline *baseline, const Record *record, const unsigned char *identity, int is_told) {
   if (memcmp(record->payload, identity, IDENTITY_BYTES) != 0) return IS_OTHER;
   /* A time to come is worth nothing: the clock was set back since. */
   if (read64(identity + CTIME_AT) > latest_ctime) return IS_OTHER;
+  if (is_tried(baseline, identity)) return IS_SAMPLED;
   const unsigned char *rest = record->payload + IDENTITY_BYTES;
   for (size_t index = 0; index < rest_bytes; index += 1)
     if ((rest[index] & rest_mask[index]) != rest_value[index]) return IS_UNSETTLED;
-  return is_told || is_sampled() ? IS_SAMPLED : IS_UNCHANGED;
+  return is_told || is_picked(sample_below) ? IS_SAMPLED : IS_UNCHANGED;
 }

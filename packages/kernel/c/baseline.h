@@ -14,6 +14,8 @@ typedef enum { IS_OTHER, IS_UNSETTLED, IS_SAMPLED, IS_UNCHANGED } Likeness;
 void baseline_judge_by(const char *order);
 /* Adds a layer of records, to be read from `fd`; of one path the layer that came first is believed. */
 void baseline_add(uint16_t mount, int fd);
+/* "mount:parts per million": somebody else's records, of which that many are picked, settled or not; see src/baseline.ts. */
+void baseline_try(const char *order);
 Baseline *baseline_of(uint16_t mount);
 size_t baseline_count(void);
 Baseline *baseline_at(size_t index);
@@ -24,7 +26,7 @@ size_t baseline_rest_bytes(void);
 const Record *baseline_peek(Baseline *baseline);
 void baseline_step(Baseline *baseline);
 /* How a file that was looked at compares with its record. `is_told`: it is to be looked at twice in any case. */
-Likeness baseline_compare(const Record *record, const unsigned char *identity, int is_told);
+Likeness baseline_compare(const Baseline *baseline, const Record *record, const unsigned char *identity, int is_told);
 int compare_paths(const char *left, size_t left_length, const char *right, size_t right_length);
 void *must(void *memory);
 #endif

@@ -163,7 +163,7 @@ static void tell_file(uint16_t mount, const struct stat *seen, int is_told) {
     tell_gone(baseline, path, path_length);
     const Record *old = baseline_peek(baseline);
     if (old != NULL && compare_paths(old->path, old->length, path, path_length) == 0) {
-      Likeness likeness = baseline_compare(old, identity, is_told);
+      Likeness likeness = baseline_compare(baseline, old, identity, is_told);
       has_record = 1;
       if (likeness == IS_UNCHANGED) count_unchanged(mount);
       else if (likeness != IS_OTHER)
@@ -350,7 +350,8 @@ static void keep_root(char *text, int is_told) {
 
 /*
  * Orders end with a zero byte: R root, S root whose files are told in any case, X excluded path, M rule (l, p, r or
- * d) number : mount point, B number of a mount : file descriptor of a layer of its baseline, J what is settled.
+ * d) number : mount point, B number of a mount : file descriptor of a layer of its baseline, T number of a mount : share of its
+ * records that is tried, J what is settled.
  */
 static void read_orders(void) {
   char *order = NULL;
@@ -358,8 +359,8 @@ static void read_orders(void) {
   for (ssize_t length; (length = getdelim(&order, &room, 0, stdin)) > 0;) {
     char *text = must(strdup(order + 1));
     if (order[0] == 'R' || order[0] == 'S') keep_root(text, order[0] == 'S');
-    else if (order[0] == 'J') {
-      baseline_judge_by(text);
+    else if (order[0] == 'J' || order[0] == 'T') {
+      (order[0] == 'J' ? baseline_judge_by : baseline_try)(text);
       free(text);
     } else if (order[0] == 'B') {
       char *colon = strchr(text, ':');

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, mkdtempSync, rmSync, type Stats, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, type Stats, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
@@ -68,6 +68,7 @@ async function hear(
     told?: string[]
     samplePermille?: number
     latestCtimeNs?: bigint
+    triedPpm?: number
   },
 ): Promise<Said & { damaged: number }> {
   const reader = new WalkReader(restBytes)
@@ -82,7 +83,14 @@ async function hear(
     mounts: [],
     toldRoots: new Set(options.told),
     baseline: {
-      of: [{ mount: 0, layers: options.layers, onDamaged: () => (said.damaged += 1) }],
+      of: [
+        {
+          mount: 0,
+          layers: options.layers,
+          onDamaged: () => (said.damaged += 1),
+          ...(options.triedPpm === undefined ? {} : { triedPpm: options.triedPpm }),
+        },
+      ],
       settled,
       samplePermille: options.samplePermille ?? 0,
       latestCtimeNs: options.latestCtimeNs ?? 2n ** 62n,
@@ -167,6 +175,25 @@ describe.each(walkers)('a walk with a baseline %s', (_, walk) => {
       roots: [join(root, second)],
     })
     expect(told).toMatchObject({ told: [`picked /${first} 1`], unchanged: 1 })
+  })
+
+  it("tries another machine's records: programs more often, and always those with other rights", async () => {
+    const names = Array.from({ length: 600 }, (_, index) => `${index % 7}/${index}`)
+    made(...names)
+    for (const [index, name] of names.entries())
+      if (index % 3 > 0) chmodSync(join(root, name), index % 3 === 1 ? 0o755 : 0o2644)
+    // Half of them are not settled.
+    const layers = () => [blocksOf(names.map((name, index) => entry(name, 1 + (index & 1))))]
+    const { told, unchanged } = await hear(walk, { layers: layers(), triedPpm: 50_000 })
+    const picked = told.filter((line) => line.startsWith('picked'))
+    const ofKind = (kind: number) =>
+      picked.filter((line) => Number(/(\d+) [12]$/.exec(line)?.[1]) % 3 === kind).length
+    expect(ofKind(2)).toBe(200)
+    expect(Math.abs(ofKind(1) - 100)).toBeLessThan(50)
+    expect(ofKind(0)).toBeLessThan(40)
+    expect(picked.filter((line) => line.endsWith(' 2')).length).toBeGreaterThan(100)
+    expect(told.length + unchanged).toBe(600)
+    expect((await hear(walk, { layers: layers(), triedPpm: 1_000_000 })).told).toHaveLength(600)
   })
 
   it('does not believe a time that is yet to come', async () => {

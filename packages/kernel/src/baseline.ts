@@ -1,6 +1,6 @@
 import { randomFillSync } from 'node:crypto'
 import { LayeredCursor, RecordCursor, type Records } from './records.ts'
-import { identityBytes, identityOffsets, type WalkWriter, walkKinds } from './walk-stream.ts'
+import { identityBytes, identityOffsets, modeOf, type WalkWriter, walkKinds } from './walk-stream.ts'
 
 /** What a scan before saw of one mount. */
 export type MountBaseline = {
@@ -11,6 +11,12 @@ export type MountBaseline = {
    * believed. One that throws ends there.
    */
   layers: Iterable<Buffer>[]
+  /**
+   * Where the records are not this machine's own: of a million files that are as recorded, how many are picked to be
+   * looked at, settled or not. Programs are picked `programsMoreOften` times as often, and always those that run with
+   * the rights of their owner or group.
+   */
+  triedPpm?: number
   onDamaged: (error: unknown) => void
 }
 
@@ -36,6 +42,10 @@ export function* untilDamaged(
     onDamaged(error)
   }
 }
+
+const programsMoreOften = 10
+const setuidBits = 0o6000
+const executeBits = 0o111
 
 /** Says yes with a chance of `permille` in a thousand; nobody can foresee when. */
 export function createSampler(permille: number): () => boolean {
@@ -78,6 +88,27 @@ export function createComparison(
     }),
   )
 
+  const tries = new Map(
+    of.flatMap(({ mount, triedPpm }) =>
+      triedPpm === undefined
+        ? []
+        : [
+            [
+              mount,
+              {
+                program: createSampler((triedPpm / 1000) * programsMoreOften),
+                other: createSampler(triedPpm / 1000),
+              },
+            ] as const,
+          ],
+    ),
+  )
+  function isTried(mount: number, mode: number): boolean {
+    const by = tries.get(mount)
+    if (by === undefined) return false
+    return (mode & setuidBits) !== 0 || ((mode & executeBits) !== 0 ? by.program() : by.other())
+  }
+
   function isInScope(path: Buffer): boolean {
     if (rootKeys.has('/')) return true
     for (let text = path.toString('latin1'); text !== ''; text = text.slice(0, text.lastIndexOf('/')))
@@ -117,6 +148,8 @@ export function createComparison(
         identity.compare(bytes, payloadAt, payloadAt + identityBytes) === 0 &&
         identity.readBigInt64LE(identityOffsets.ctimeNs) <= latestCtimeNs
       if (!isSame) writer.emit(walkKinds.file, path, mount, 1, identity)
+      else if (isTried(mount, modeOf(identity, 0)))
+        writer.emit(walkKinds.known, path, mount, 1, bytes, payloadAt, payloadBytes)
       else if (!isSettled(records))
         writer.emit(walkKinds.known, path, mount, 0, bytes, payloadAt, payloadBytes)
       else if (isTold || isSampled())

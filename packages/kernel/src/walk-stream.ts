@@ -4,7 +4,7 @@
  *   then, for a file, its identity: inode u64 · ctime ns i64 · mtime ns i64 · size u64 · mode u32
  *   for a known file the whole payload of its record, for unchanged files their number u32
  * With a baseline (walk.ts), a file is one that its record does not vouch for (reason 1) or that has none (reason 0),
- * a known one has not changed but is to be looked at (reason 1: picked at random; 0: its record is not settled), a
+ * a known one has not changed but is to be looked at (reason 1: picked; 0: its record is not settled), a
  * gone one has a record and was not met; all others are only counted, as unchanged.
  * A path is the first `shared` bytes of the path before it, and the suffix. Paths ascend in byte order below each
  * root. The last record has kind `end`: without it the walk was cut short.

@@ -63,6 +63,9 @@ function orders({ roots, excluded, mounts, baseline, toldRoots }: WalkOptions): 
     ...layersOf(baseline).flatMap(({ mount }, index) =>
       order(`B${mount}:${firstLayerFd + index}`, Buffer.alloc(0)),
     ),
+    ...(baseline?.of ?? []).flatMap(({ mount, triedPpm }) =>
+      triedPpm === undefined ? [] : order(`T${mount}:${triedPpm}`, Buffer.alloc(0)),
+    ),
     ...excluded.flatMap((path) => order('X', path)),
     ...roots.flatMap((path) => order(toldRoots?.has(path.toString('latin1')) ? 'S' : 'R', path)),
   ])
