@@ -6,7 +6,9 @@ export type ProgramName = (typeof programNames)[number]
 /**
  * Node flags by program. The agent trades peak speed for a small footprint on every machine: garbage is collected in one
  * go and the heap made compact, since marking beside the work lets it grow to twice its size meanwhile. The center lets
- * less garbage lie around while it takes in large inventories; that costs no time that could be measured.
+ * less garbage lie around while it takes in large inventories; that costs no time that could be measured. The agent
+ * compiles without a thread beside it: one that waits for a collection when the program exits waits for ever, and the
+ * exit with it.
  */
 export const nodeFlags: Record<ProgramName, string[]> = {
   center: ['--max-semi-space-size=4'],
@@ -18,7 +20,7 @@ export const nodeFlags: Record<ProgramName, string[]> = {
     '--v8-pool-size=1',
     '--no-opt',
     '--optimize-for-size',
-    '--single-threaded-gc',
+    '--single-threaded',
     '--no-incremental-marking',
     '--expose-gc',
   ],
