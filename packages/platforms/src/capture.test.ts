@@ -193,6 +193,7 @@ describe('sanitising', () => {
     expect(JSON.parse(body('{"name":"unknown-1","id":"node/unknown-1","status":"node7"}'))).toMatchObject({
       status: 'node7',
     })
+    expect(body('<web-1 web-1="x" "web-1"><a/></web-1>')).not.toContain('web-1')
     expect(create(2).text('web-1')).not.toBe(pseudonym)
   })
 

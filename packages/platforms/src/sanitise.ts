@@ -153,7 +153,7 @@ export function createSanitiser(options: {
   function body(input: string): string {
     const start = input.trimStart()[0]
     if (start !== '{' && start !== '[' && start !== '<') return text(input)
-    const clean = start === '<' ? xmlFields(input, field) : jsonFields(input, json)
+    const clean = start === '<' ? xmlFields(input, field, text) : jsonFields(input, json)
     return clean ?? `[unreadable, ${Buffer.byteLength(input)} bytes]`
   }
 
@@ -168,27 +168,36 @@ function jsonFields(input: string, walk: (value: unknown, name: string) => unkno
   }
 }
 
-/** The same document with every text and attribute given to `field` under the name of its element or attribute. Comments go. */
-function xmlFields(input: string, field: (name: string, value: string) => string): string | undefined {
+/**
+ * The same document with every text and attribute given to `field` under the name of its element or attribute, and
+ * what else is in a tag to `text` unless it is a word of letters only, as those of schemas are. Comments go.
+ */
+function xmlFields(
+  input: string,
+  field: (name: string, value: string) => string,
+  text: (value: string) => string,
+): string | undefined {
+  const part = (of: string) => (/^[<>/]*[\p{L}:]+[<>/]*$/u.test(of) ? of : text(of))
   const open: string[] = []
   let output = ''
   for (const [token] of input.matchAll(
     /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<[^<>]*>|[^<]+|</g,
   )) {
     if (token.startsWith('<!--')) continue
-    if (token.startsWith('<?')) output += token
+    if (token.startsWith('<?')) output += text(token)
     else if (token.startsWith('<![CDATA[')) output += escapeXml(field(open.at(-1) ?? '', token.slice(9, -3)))
     else if (token.startsWith('</')) {
       if (open.pop() !== localName(token.slice(2))) return undefined
-      output += token
+      output += part(token)
     } else if (token.startsWith('<')) {
       if (!/^<[\p{L}_]/u.test(token)) return undefined
       const name = localName(token.slice(1))
       output += token.replace(
-        /([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')/g,
-        (_, key: string, double, single) => {
+        /([\w:.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')|[^\s=]+/g,
+        (whole: string, key: string | undefined, double, single) => {
+          if (key === undefined) return part(whole)
           const value = unescapeXml(double ?? single ?? '')
-          return `${key}="${escapeXml(/^xmlns/.test(key) ? value : field(localName(key), value))}"`
+          return `${part(key)}="${escapeXml(/^xmlns/.test(key) ? value : field(localName(key), value))}"`
         },
       )
       if (!token.endsWith('/>')) open.push(name)
