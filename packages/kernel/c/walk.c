@@ -350,8 +350,8 @@ static void keep_root(char *text, int is_told) {
 
 /*
  * Orders end with a zero byte: R root, S root whose files are told in any case, X excluded path, M rule (l, p, r or
- * d) number : mount point, B number of a mount : file descriptor of a layer of its baseline, T number of a mount : share of its
- * records that is tried, J what is settled.
+ * d) number : mount point, B number of a mount : file descriptor of a layer of its baseline, T number of a mount :
+ * parts per million of its records that are tried, J what is settled.
  */
 static void read_orders(void) {
   char *order = NULL;
@@ -359,8 +359,11 @@ static void read_orders(void) {
   for (ssize_t length; (length = getdelim(&order, &room, 0, stdin)) > 0;) {
     char *text = must(strdup(order + 1));
     if (order[0] == 'R' || order[0] == 'S') keep_root(text, order[0] == 'S');
-    else if (order[0] == 'J' || order[0] == 'T') {
-      (order[0] == 'J' ? baseline_judge_by : baseline_try)(text);
+    else if (order[0] == 'J') {
+      baseline_judge_by(text);
+      free(text);
+    } else if (order[0] == 'T') {
+      baseline_try(text);
       free(text);
     } else if (order[0] == 'B') {
       char *colon = strchr(text, ':');

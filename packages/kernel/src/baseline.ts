@@ -1,5 +1,5 @@
 import { randomFillSync } from 'node:crypto'
-import { LayeredCursor, RecordCursor, type Records } from './records.ts'
+import { LayeredCursor, RecordCursor } from './records.ts'
 import { identityBytes, identityOffsets, modeOf, type WalkWriter, walkKinds } from './walk-stream.ts'
 
 /** What a scan before saw of one mount. */
@@ -43,6 +43,19 @@ export function* untilDamaged(
   }
 }
 
+/**
+ * Tells whether a record is settled, by its bytes behind the identity, which begin at `restAt`. Only bytes that matter
+ * are compared.
+ */
+export function createSettledTest({
+  mask,
+  value,
+}: Baseline['settled']): (bytes: Buffer, restAt: number) => boolean {
+  const places = [...mask.keys()].filter((place) => mask[place] !== 0)
+  return (bytes, restAt) =>
+    places.every((place) => ((bytes[restAt + place] ?? 0) & (mask[place] ?? 0)) === value[place])
+}
+
 const programsMoreOften = 10
 const setuidBits = 0o6000
 const executeBits = 0o111
@@ -64,50 +77,35 @@ export function createSampler(permille: number): () => boolean {
   }
 }
 
+/** Says which files another machine's records are tried on (`MountBaseline.triedPpm`); none where they are its own. */
+function createTrial(triedPpm: number | undefined): (mode: number) => boolean {
+  if (triedPpm === undefined) return () => false
+  const isOtherTried = createSampler(triedPpm / 1000)
+  const isProgramTried = createSampler((triedPpm / 1000) * programsMoreOften)
+  return (mode) =>
+    (mode & setuidBits) !== 0 || ((mode & executeBits) !== 0 ? isProgramTried() : isOtherTried())
+}
+
 /** Does what c/baseline.c does for the walker without a helper: compares a walk with what a scan before saw. */
 export function createComparison(
   { of, settled, samplePermille, latestCtimeNs }: Baseline,
   roots: Buffer[],
   writer: WalkWriter,
 ) {
-  const { mask, value } = settled
   const isSampled = createSampler(samplePermille)
-  const payloadBytes = identityBytes + mask.length
+  const isSettled = createSettledTest(settled)
+  const payloadBytes = identityBytes + settled.mask.length
   const rootKeys = new Set(roots.map((root) => root.toString('latin1')))
   const cursors = new Map(
     of.map((baseline) => {
       const layers = baseline.layers.map(
         (blocks) => new RecordCursor(untilDamaged(blocks, baseline.onDamaged), payloadBytes),
       )
-      const old: { records: Records; hasRecord: boolean } = {
-        records: new LayeredCursor(layers),
-        hasRecord: false,
-      }
-      old.hasRecord = old.records.next()
+      const records = new LayeredCursor(layers)
+      const old = { records, hasRecord: records.next(), isTried: createTrial(baseline.triedPpm) }
       return [baseline.mount, old] as const
     }),
   )
-
-  const tries = new Map(
-    of.flatMap(({ mount, triedPpm }) =>
-      triedPpm === undefined
-        ? []
-        : [
-            [
-              mount,
-              {
-                program: createSampler((triedPpm / 1000) * programsMoreOften),
-                other: createSampler(triedPpm / 1000),
-              },
-            ] as const,
-          ],
-    ),
-  )
-  function isTried(mount: number, mode: number): boolean {
-    const by = tries.get(mount)
-    if (by === undefined) return false
-    return (mode & setuidBits) !== 0 || ((mode & executeBits) !== 0 ? by.program() : by.other())
-  }
 
   function isInScope(path: Buffer): boolean {
     if (rootKeys.has('/')) return true
@@ -115,9 +113,6 @@ export function createComparison(
       if (rootKeys.has(text)) return true
     return false
   }
-
-  const isSettled = ({ bytes, payloadAt }: Records) =>
-    mask.every((bits, index) => ((bytes[payloadAt + identityBytes + index] ?? 0) & bits) === value[index])
 
   function tellGone(mount: number, until: Buffer | undefined): void {
     const old = cursors.get(mount)
@@ -148,9 +143,9 @@ export function createComparison(
         identity.compare(bytes, payloadAt, payloadAt + identityBytes) === 0 &&
         identity.readBigInt64LE(identityOffsets.ctimeNs) <= latestCtimeNs
       if (!isSame) writer.emit(walkKinds.file, path, mount, 1, identity)
-      else if (isTried(mount, modeOf(identity, 0)))
+      else if (old.isTried(modeOf(identity, 0)))
         writer.emit(walkKinds.known, path, mount, 1, bytes, payloadAt, payloadBytes)
-      else if (!isSettled(records))
+      else if (!isSettled(bytes, payloadAt + identityBytes))
         writer.emit(walkKinds.known, path, mount, 0, bytes, payloadAt, payloadBytes)
       else if (isTold || isSampled())
         writer.emit(walkKinds.known, path, mount, 1, bytes, payloadAt, payloadBytes)

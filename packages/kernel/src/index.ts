@@ -1,4 +1,10 @@
-export { type Baseline, createSampler, type MountBaseline, untilDamaged } from './baseline.ts'
+export {
+  type Baseline,
+  createSampler,
+  createSettledTest,
+  type MountBaseline,
+  untilDamaged,
+} from './baseline.ts'
 export { compileHelper, compileMemoryAddon } from './compile.ts'
 export type { FileKey } from './frames.ts'
 export {
