@@ -1,6 +1,6 @@
 import { silentLogger } from '@ringwall/runtime'
 import { afterEach, expect, it } from 'vitest'
-import { createMemoryKeeper } from './memory.ts'
+import { createMemoryKeeper, nextCheckMs } from './memory.ts'
 
 const mib = (count: number) => count * 1024 * 1024
 
@@ -70,6 +70,11 @@ it('measures growth from the least there was: the memory of a thread that ended 
   now.ownBytes = mib(17)
   after(6)
   expect(now.collected).toBe(2)
+})
+
+it('waits the longer the more a check cost, so that it never takes much of a processor', () => {
+  expect(nextCheckMs(0)).toBe(250)
+  expect(nextCheckMs(8)).toBe(800)
 })
 
 it('does nothing where there is nothing to do it with', () => {

@@ -4,6 +4,8 @@ import type { Logger } from '@ringwall/runtime'
 const checkMs = 1_000
 /** While something was to be given back, more is to come. */
 const busyCheckMs = 250
+/** Nor is more than this share of a processor spent on it; bringing back what is needed costs about as much again. */
+const maxCpuShare = 0.01
 /** Giving back less than this is not worth the faults that bring back what is needed. */
 const maxFileBytes = 12 * 1024 * 1024
 /** Growth since the last collection of garbage that calls for another one when it lasts: a short scan is left alone. */
@@ -23,6 +25,16 @@ export type MemoryKeeperOptions = {
 function collectorOfNode(): (() => void) | undefined {
   const { gc } = globalThis
   return gc === undefined ? undefined : () => gc({ type: 'major', execution: 'sync', flavor: 'last-resort' })
+}
+
+function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1000
+}
+
+/** How long to wait with the next check, after one that gave something back and used so much of the processor. */
+export function nextCheckMs(usedMs: number): number {
+  return Math.max(busyCheckMs, usedMs / maxCpuShare)
 }
 
 /**
@@ -59,7 +71,10 @@ export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () =>
 
   let timer: NodeJS.Timeout
   function checkIn(delayMs: number): void {
-    timer = setTimeout(() => checkIn(check() ? busyCheckMs : checkMs), delayMs)
+    timer = setTimeout(() => {
+      const beforeMs = threadCpuMs()
+      checkIn(check() ? nextCheckMs(threadCpuMs() - beforeMs) : checkMs)
+    }, delayMs)
     timer.unref()
   }
   checkIn(checkMs)
