@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { nodeFlags, type ProgramName } from '../../apps/cli/src/programs.ts'
 
 const dist = join(import.meta.dirname, '../../dist')
 const readyMs = 90_000
@@ -78,13 +79,14 @@ export async function runProgram(
   return await new Promise((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })))
 }
 
-/** Starts a program and waits for its ready line. */
+/** Starts a program as it is started on a machine, with its flags, and waits for its ready line. */
 export async function startProgram(
-  name: string,
+  name: ProgramName,
   home: string,
   env: Record<string, string> = {},
 ): Promise<Program> {
-  const child: ChildProcess = spawn(process.execPath, [join(dist, `${name}.js`), 'run'], {
+  const command = [...nodeFlags[name], join(dist, `${name}.js`), 'run']
+  const child: ChildProcess = spawn(process.execPath, command, {
     // An agent under test watches what its test says, never the machine that it shares with others.
     env: { ...process.env, RINGWALL_HOME: home, RINGWALL_AGENT_WATCH: 'none', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
