@@ -7,10 +7,10 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sharingLimits } from '@ringwall/contracts'
-import { createDatabase, migrate, startManagedCluster } from '@ringwall/postgres'
+import { createDatabase, startManagedCluster } from '@ringwall/postgres'
 import { type Holding, packHoldings } from '@ringwall/runtime'
 import { sql } from 'kysely'
-import { slices } from '../apps/center/src/app/slices.ts'
+import { migrateCenter } from '../apps/center/src/app/migrate-center.ts'
 import { createHolders, findHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
 import { mib, say } from './figures.ts'
 import { writeSection } from './section.ts'
@@ -39,10 +39,7 @@ async function benchHolders(): Promise<string> {
   })
   const db = createDatabase<unknown>({ connection: cluster.connection })
   try {
-    await migrate(
-      db,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
+    await migrateCenter(db)
     const ids = Array.from({ length: machines }, () => randomUUID())
     await sql`insert into machine (id, hostname, os_family, os_name, pool, facts, agent_version)
       select id, id::text, 'linux', 'Debian', '', '{}', '1' from unnest(${ids}::uuid[]) id`.execute(db)

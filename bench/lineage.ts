@@ -6,10 +6,10 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createDatabase, migrate, startManagedCluster, unnest } from '@ringwall/postgres'
+import { createDatabase, startManagedCluster, unnest } from '@ringwall/postgres'
 import { executableBit, packHoldings } from '@ringwall/runtime'
 import { CompiledQuery, type KyselyPlugin, type RootOperationNode, sql } from 'kysely'
-import { slices } from '../apps/center/src/app/slices.ts'
+import { migrateCenter } from '../apps/center/src/app/migrate-center.ts'
 import { createHolders } from '../apps/center/src/slices/malware/sharing/holders.ts'
 import { clonesHolding } from '../apps/center/src/slices/malware/sharing/lineage.ts'
 import { createLineage } from '../apps/center/src/slices/malware/sharing/lineage-api.ts'
@@ -80,10 +80,7 @@ const plain = createDatabase<unknown>({ connection: cluster.connection })
 const witness = createWitness()
 const db = plain.withPlugin(witness.plugin)
 try {
-  await migrate(
-    plain,
-    slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-  )
+  await migrateCenter(plain)
   const machines = Array.from({ length: templates }, (_, index) => family(index)).flat()
   const [template, clone] = [machines[0], machines[1]]
   if (template === undefined || clone === undefined) throw new Error('no machine')

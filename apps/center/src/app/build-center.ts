@@ -1,4 +1,3 @@
-import { migrate } from '@ringwall/postgres'
 import { createLogger, type Logger, systemClock } from '@ringwall/runtime'
 import type { Kysely } from 'kysely'
 import type { CenterConfig } from '../config.ts'
@@ -20,6 +19,7 @@ import { createEnrolment } from '../slices/fleet/enrolment.ts'
 import { createMachines } from '../slices/inventory/machines.ts'
 import { latestScans } from '../slices/malware/scan-rows.ts'
 import { startJobs } from './jobs.ts'
+import { migrateCenter } from './migrate-center.ts'
 import type { CenterSlice, Handlers, SliceParts } from './slice.ts'
 import { slices as allSlices } from './slices.ts'
 
@@ -51,10 +51,7 @@ export async function buildCenter(options: CenterOptions): Promise<Center> {
   const { config, db, databaseFacts, pki, version, slices = allSlices } = options
   const clock = systemClock
   const logger = options.logger ?? createLogger({ name: 'center', level: config.logLevel })
-  await migrate(
-    db,
-    slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-  )
+  await migrateCenter(db, slices)
   await maintainPartitions(db, clock.nowMs(), config.eventDays)
 
   const live = createLiveHub()

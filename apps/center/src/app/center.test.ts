@@ -3,7 +3,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTestDatabase, migrate, type TestDatabase } from '@ringwall/postgres'
+import { createTestDatabase, type TestDatabase } from '@ringwall/postgres'
 import { createCsr, generateKeyPem, silentLogger } from '@ringwall/runtime'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -11,7 +11,7 @@ import { readCenterConfig } from '../config.ts'
 import { openPki } from '../core/pki.ts'
 import { ensureFirstAdministrator } from '../slices/access/access.ts'
 import { buildCenter, type Center } from './build-center.ts'
-import { slices } from './slices.ts'
+import { migrateCenter } from './migrate-center.ts'
 
 type Answer = { status: number; headers: IncomingHttpHeaders; body: Record<string, unknown> }
 
@@ -25,12 +25,7 @@ let firstPassword: string
 
 beforeAll(async () => {
   dir = mkdtempSync(join(tmpdir(), 'center-'))
-  database = await createTestDatabase('center', async (db) => {
-    await migrate(
-      db,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
-  })
+  database = await createTestDatabase('center', migrateCenter)
   const config = readCenterConfig({
     RINGWALL_HOME: dir,
     RINGWALL_PORT: '0',

@@ -9,10 +9,11 @@ import {
   type MachineFacts,
   type Role,
 } from '@ringwall/contracts'
-import { createTestDatabase, migrate } from '@ringwall/postgres'
+import { createTestDatabase } from '@ringwall/postgres'
 import { createLogger, hashToken, type Logger, randomToken, uuidv7 } from '@ringwall/runtime'
 import { type Kysely, sql } from 'kysely'
 import { buildCenter } from '../../../app/build-center.ts'
+import { migrateCenter } from '../../../app/migrate-center.ts'
 import { slices } from '../../../app/slices.ts'
 import { type CenterConfig, readCenterConfig } from '../../../config.ts'
 import type { Core } from '../../../core/core.ts'
@@ -117,12 +118,7 @@ export async function startTestCenter(
 ): Promise<TestCenter> {
   const dir = mkdtempSync(join(tmpdir(), 'inventory-'))
   const own = createInventory({ connectors, timings: quickTimings })
-  const database = await createTestDatabase('center', async (db) => {
-    await migrate(
-      db,
-      slices.map(({ name, migrations }) => ({ slice: name, migrations })),
-    )
-  })
+  const database = await createTestDatabase('center', migrateCenter)
   const config = readCenterConfig({
     RINGWALL_HOME: dir,
     RINGWALL_PORT: '0',
