@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAppError } from '@ringwall/contracts'
-import { compileHelper, compileMemoryAddon } from '@ringwall/kernel'
+import { compileHelper, compileMemoryAddon, compileWalker } from '@ringwall/kernel'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -119,23 +119,8 @@ const buildMemoryAddon = () =>
     'the agent keeps code in memory that it does not use',
   )
 
-/** The helper of scans. Without a compiler Node walks: slower, but with the same result. */
-function buildWalker(): boolean {
-  const folder = join(root, 'packages/kernel/c')
-  const sources = readdirSync(folder).filter((name) => name.endsWith('.c'))
-  const warnings = ['-Wall', '-Wextra', '-Werror']
-  const { status, error } = spawnSync(
-    'gcc',
-    ['-std=c11', '-O2', ...warnings, '-o', join(dist, 'ringwall-walk'), ...sources],
-    { cwd: folder, stdio: ['ignore', 2, 2] },
-  )
-  if (error !== undefined)
-    process.stderr.write(
-      'ringwall: without gcc scans walk in Node, which is slower (apt-get install gcc libc6-dev)\n',
-    )
-  else if (status !== 0) throw new Error('ringwall-walk did not build.')
-  return status === 0
-}
+const buildWalker = () =>
+  buildNative(() => compileWalker(join(dist, 'ringwall-walk')), 'scans walk in Node, which is slower')
 
 async function main(): Promise<void> {
   const ifChanged = process.argv.includes('--if-changed')

@@ -38,11 +38,6 @@ static unsigned char rest_mask[MAX_REST_BYTES], rest_value[MAX_REST_BYTES];
 static int64_t latest_ctime;
 static uint64_t sample_below;
 
-void *must(void *memory) {
-  if (memory == NULL) { fputs("walk: out of memory\n", stderr); exit(70); }
-  return memory;
-}
-
 static void refuse(const char *what) {
   fprintf(stderr, "walk: %s\n", what);
   exit(EX_DATAERR);

@@ -1,10 +1,9 @@
 /* What a scan before saw of one mount, in step with the walk. The records are described in src/records.ts. */
 #ifndef RINGWALL_BASELINE_H
 #define RINGWALL_BASELINE_H
-#include <stddef.h>
-#include <stdint.h>
+#include "common.h"
 
-enum { MAX_PATH = 4095, IDENTITY_BYTES = 36, MAX_REST_BYTES = 64 };
+enum { MAX_REST_BYTES = 64 };
 
 typedef struct Baseline Baseline;
 typedef struct { const char *path; size_t length; const unsigned char *payload; } Record;
@@ -28,5 +27,4 @@ void baseline_step(Baseline *baseline);
 /* How a file that was looked at compares with its record. `is_told`: it is to be looked at twice in any case. */
 Likeness baseline_compare(const Baseline *baseline, const Record *record, const unsigned char *identity, int is_told);
 int compare_paths(const char *left, size_t left_length, const char *right, size_t right_length);
-void *must(void *memory);
 #endif

@@ -12,14 +12,14 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { compileWalker } from './compile.ts'
 import { noIdentity, recordHeaderBytes } from './records.ts'
-import { compileWalker } from './testing/compiled-walker.ts'
 import { sortRoots, type WalkOptions, walkInHelper } from './walk.ts'
 import { walkInNode } from './walk-in-node.ts'
 import { identityBytes, identityOf, WalkReader, walkKinds } from './walk-stream.ts'
 
 const built = join(mkdtempSync(join(tmpdir(), 'walker-')), 'ringwall-walk')
-const hasHelper = compileWalker(built)
+compileWalker(built, 'memory')
 afterAll(() => rmSync(dirname(built), { recursive: true, force: true }))
 
 /** What a record of these tests has behind its identity: a mark that must be 1, and a byte that does not matter. */
@@ -65,7 +65,11 @@ function* blocksOf(entries: Entry[]): Generator<Buffer> {
 }
 
 const walkers: [string, (options: WalkOptions) => AsyncGenerator<Buffer>][] = [['in Node', walkInNode]]
-if (hasHelper) walkers.push(['in the helper', (options) => walkInHelper(built, options)])
+walkers.push(['in the helper', (options) => walkInHelper(built, options)])
+walkers.push([
+  'in the helper with two threads',
+  (options) => walkInHelper(built, { ...options, isAhead: true }),
+])
 
 type Said = { told: string[]; unchanged: number }
 
@@ -247,7 +251,7 @@ const nameArbitrary = fc
 type Fate = 'unchanged' | 'changed' | 'unsettled' | 'unknown' | 'gone'
 const fates = fc.constantFrom<Fate>('unchanged', 'changed', 'unsettled', 'unknown', 'gone')
 
-it.skipIf(!hasHelper)('is the same with the helper as without, whatever there is', async () => {
+it('is the same with the helper as without, whatever there is', async () => {
   let run = 0
   const top = root
   await fc.assert(
@@ -280,7 +284,7 @@ it.skipIf(!hasHelper)('is the same with the helper as without, whatever there is
           ...(scope === undefined ? {} : { roots: [join(root, scope)] }),
         })
         const inHelper = await hear((given) => walkInHelper(built, given), options())
-        expect(await hear(walkInNode, options())).toEqual(inHelper)
+        for (const [, walk] of walkers) expect(await hear(walk, options())).toEqual(inHelper)
         // Everything that there is comes up once, as what it is.
         if (scope === undefined) {
           const files = inHelper.told.filter((line) => !line.startsWith('gone'))
@@ -293,7 +297,7 @@ it.skipIf(!hasHelper)('is the same with the helper as without, whatever there is
   )
 })
 
-it.skipIf(!hasHelper)('refuses what is no baseline, and does not trip over it', async () => {
+it('refuses what is no baseline, and does not trip over it', async () => {
   made('a', 'b')
   const good = Buffer.concat([...blocksOf([entry('a'), entry('b')])])
   await fc.assert(

@@ -1,22 +1,23 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { AppError } from '@ringwall/contracts'
 
 const sources = join(import.meta.dirname, '../native')
+const walkerSources = join(import.meta.dirname, '../c')
 const addonSource = join(import.meta.dirname, '../addon/memory.c')
 const strict = ['-std=c17', '-Wall', '-Wextra', '-Werror']
 const hardened = ['-O2', '-fstack-protector-strong', '-D_FORTIFY_SOURCE=2', '-Wl,-z,relro,-z,now']
 const asProgram = ['-fPIE', '-static-pie']
 const asLibrary = ['-fPIC', '-shared', '-fvisibility=hidden']
-const sanitized = [
-  '-O1',
-  '-g',
-  '-fno-omit-frame-pointer',
-  '-fsanitize=address,undefined',
-  '-fno-sanitize-recover=all',
-]
+const debuggable = ['-O1', '-g', '-fno-omit-frame-pointer', '-fno-sanitize-recover=all']
+const sanitized = [...debuggable, '-fsanitize=address,undefined']
+
+const partsIn = (folder: string) =>
+  readdirSync(folder)
+    .filter((name) => name.endsWith('.c'))
+    .map((name) => join(folder, name))
 
 /** Runs the C compiler of this machine; `output` appears when it is whole. */
 function compile(output: string, args: string[]): void {
@@ -39,11 +40,22 @@ function compile(output: string, args: string[]): void {
  */
 export function compileHelper(output: string, options: { isSanitized?: boolean; main?: string } = {}): void {
   const { isSanitized = false, main = join(sources, 'main.c') } = options
-  const parts = readdirSync(sources)
-    .filter((name) => name.endsWith('.c') && name !== 'main.c')
-    .map((name) => join(sources, name))
+  const parts = partsIn(sources).filter((path) => basename(path) !== 'main.c')
   const flags = isSanitized ? sanitized : [...hardened, ...asProgram]
   compile(output, [...flags, `-I${sources}`, main, ...parts])
+}
+
+/**
+ * Compiles the walker of scans, or for tests with the sanitizers of gcc for memory or for threads. Throws
+ * command_failed like compileHelper.
+ */
+export function compileWalker(output: string, sanitizer?: 'memory' | 'threads'): void {
+  const flags = {
+    none: [...hardened, ...asProgram],
+    memory: sanitized,
+    threads: [...debuggable, '-fsanitize=thread'],
+  }[sanitizer ?? 'none']
+  compile(output, [...flags, '-pthread', ...partsIn(walkerSources)])
 }
 
 /** Compiles the add-on that gives memory back; needs no headers of Node. Throws command_failed like compileHelper. */

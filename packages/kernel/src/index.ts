@@ -5,7 +5,7 @@ export {
   type MountBaseline,
   untilDamaged,
 } from './baseline.ts'
-export { compileHelper, compileMemoryAddon } from './compile.ts'
+export { compileHelper, compileMemoryAddon, compileWalker } from './compile.ts'
 export type { FileKey } from './frames.ts'
 export {
   type Ask,

@@ -3,14 +3,16 @@ import { lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { compileWalker } from './testing/compiled-walker.ts'
+import { compileWalker } from './compile.ts'
 import { sortRoots, type WalkMount, type WalkOptions, walkInHelper } from './walk.ts'
 import { walkInNode } from './walk-in-node.ts'
 import { identityBytes, identityOf, WalkReader, walkKinds, walkReasons } from './walk-stream.ts'
 
-const built = join(mkdtempSync(join(tmpdir(), 'walker-')), 'ringwall-walk')
-const hasHelper = compileWalker(built)
-afterAll(() => rmSync(join(built, '..'), { recursive: true, force: true }))
+const folder = mkdtempSync(join(tmpdir(), 'walker-'))
+const [built, forThreads] = [join(folder, 'walk'), join(folder, 'walk-threads')]
+compileWalker(built, 'memory')
+compileWalker(forThreads, 'threads')
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 let root: string
 beforeEach(() => {
@@ -20,12 +22,12 @@ afterEach(() => rmSync(root, { recursive: true, force: true }))
 
 const walkers: [string, (options: WalkOptions) => AsyncGenerator<Buffer>][] = [
   ['in Node', walkInNode],
-  ...(hasHelper
-    ? ([['in the helper', (options: WalkOptions) => walkInHelper(built, options)]] as [
-        string,
-        (options: WalkOptions) => AsyncGenerator<Buffer>,
-      ][])
-    : []),
+  ['in the helper', (options) => walkInHelper(built, options)],
+  ['in the helper with two threads', (options) => walkInHelper(built, { ...options, isAhead: true })],
+  [
+    'in the helper with two watched threads',
+    (options) => walkInHelper(forThreads, { ...options, isAhead: true }),
+  ],
 ]
 
 describe.each(walkers)('the walk %s', (_, walk) => {
@@ -134,6 +136,35 @@ describe.each(walkers)('the walk %s', (_, walk) => {
       [...files].sort((a, b) => Buffer.from(a, 'latin1').compare(Buffer.from(b, 'latin1'))),
     )
   })
+})
+
+it('tells the same with two threads as with one, also when they are held up, or names are too many to look ahead', async () => {
+  const touch = (path: string) => {
+    mkdirSync(join(root, path, '..'), { recursive: true })
+    writeFileSync(join(root, path), '')
+  }
+  for (let index = 0; index < 700; index += 1) for (const name of 'abc') touch(`wide/${index}/${name}/file`)
+  for (let index = 0; index < 4200; index += 1) touch(`many/${index}`)
+  for (let index = 0; index < 20; index += 1) touch(`many/folder-${index}/sub/file`)
+  touch('left-out/deep/er/file')
+  touch('wide/5/nfs/file')
+  async function told(walker: string, isAhead: boolean): Promise<Buffer> {
+    const chunks: Buffer[] = []
+    const options = {
+      roots: [Buffer.from(root)],
+      excluded: [Buffer.from(join(root, 'left-out'))],
+      mounts: [{ path: Buffer.from(join(root, 'wide/5/nfs')), rule: 'remote_fs' as const }],
+      isAhead,
+    }
+    for await (const chunk of walkInHelper(walker, options)) {
+      chunks.push(chunk)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+    return Buffer.concat(chunks)
+  }
+  const alone = await told(built, false)
+  expect(alone.length).toBeGreaterThan(4200 * identityBytes)
+  for (const walker of [built, forThreads]) expect((await told(walker, true)).equals(alone)).toBe(true)
 })
 
 describe('roots', () => {

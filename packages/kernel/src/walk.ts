@@ -20,6 +20,8 @@ export type WalkOptions = {
   baseline?: Baseline
   /** Roots, as latin1, whose settled records are picked in any case. */
   toldRoots?: ReadonlySet<string>
+  /** The helper lists ahead in a second thread: up to twice as fast where a second processor is free. */
+  isAhead?: boolean
   /** Called often while records go to the helper: resting there makes it rest, too. */
   pace?: () => void
   /** The helper's process runs. */
@@ -46,7 +48,7 @@ export function walkerPath(): string | undefined {
 const firstLayerFd = 3
 const feedBytes = 64 * 1024
 
-function orders({ roots, excluded, mounts, baseline, toldRoots }: WalkOptions): Buffer {
+function orders({ roots, excluded, mounts, baseline, toldRoots, isAhead }: WalkOptions): Buffer {
   const zero = Buffer.from([0])
   const order = (head: string, path: Buffer) => [Buffer.from(head), path, zero]
   const judgement = (with_: Baseline) => {
@@ -58,6 +60,7 @@ function orders({ roots, excluded, mounts, baseline, toldRoots }: WalkOptions): 
     )
   }
   return Buffer.concat([
+    ...(isAhead === true ? order('A', Buffer.alloc(0)) : []),
     ...mounts.flatMap(({ path, rule }, index) => order(`M${ruleLetters[rule]}${index + 1}:`, path)),
     ...(baseline === undefined ? [] : judgement(baseline)),
     ...layersOf(baseline).flatMap(({ mount }, index) =>

@@ -32,8 +32,8 @@ export const malwarePolicySchema = z.object({
   whenOffline: z.enum(['quarantine', 'hold']).default('quarantine'),
   /** More machines than this with one hash: the rest waits for a person. */
   prevalenceLimit: z.number().int().min(1).max(100_000).default(20),
-  /** Share of one CPU that a scan may use, in percent. */
-  cpuLimitPercent: z.number().int().min(5).max(400).default(100),
+  /** Share of one CPU that a scan may use, in percent. With more than 100 it walks with two threads. */
+  cpuLimitPercent: z.number().int().min(5).max(400).default(200),
   /** Files larger than this are counted as skipped (too_large). */
   maxFileBytes: z
     .number()
