@@ -69,7 +69,7 @@ function installAgent(target: string): void {
     'agent-scan-worker.js',
     'ringwall-walk',
     'ringwall-guard',
-    'ringwall-memory.node',
+    'ringwall-process.node',
   ]
   for (const name of parts) cpSync(join(root, 'dist', name), join(folder, name))
   cpSync(join(root, 'deploy/ringwall'), join(folder, 'ringwall'))

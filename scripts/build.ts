@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isAppError } from '@ringwall/contracts'
-import { compileHelper, compileMemoryAddon, compileWalker } from '@ringwall/kernel'
+import { compileHelper, compileProcessAddon, compileWalker } from '@ringwall/kernel'
 import { build } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -113,9 +113,9 @@ function buildNative(compile: () => void, without: string): boolean {
 }
 const buildHelper = () =>
   buildNative(() => compileHelper(join(dist, 'ringwall-guard')), 'the agent has no real-time protection')
-const buildMemoryAddon = () =>
+const buildProcessAddon = () =>
   buildNative(
-    () => compileMemoryAddon(join(dist, 'ringwall-memory.node')),
+    () => compileProcessAddon(join(dist, 'ringwall-process.node')),
     'the agent keeps code in memory that it does not use',
   )
 
@@ -133,7 +133,7 @@ async function main(): Promise<void> {
   }
   const helpers = [
     { name: 'ringwall-guard', sources: ['packages/kernel/native'], build: buildHelper },
-    { name: 'ringwall-memory.node', sources: ['packages/kernel/addon'], build: buildMemoryAddon },
+    { name: 'ringwall-process.node', sources: ['packages/kernel/addon'], build: buildProcessAddon },
     { name: 'ringwall-walk', sources: ['packages/kernel/c'], build: buildWalker },
   ]
   for (const helper of process.platform === 'linux' ? helpers : []) {

@@ -11,7 +11,7 @@ rmSync(folder, { recursive: true, force: true })
 mkdirSync(folder)
 for (const name of ['agent.js', 'agent-scan-worker.js']) copyFileSync(join(dist, name), join(folder, name))
 // Without a C compiler there are none; the agent says so.
-for (const name of ['ringwall-guard', 'ringwall-walk', 'ringwall-memory.node'])
+for (const name of ['ringwall-guard', 'ringwall-walk', 'ringwall-process.node'])
   if (existsSync(join(dist, name))) copyFileSync(join(dist, name), join(folder, name))
 for (const name of ['ringwall', 'ringwall-agent.service', 'README'])
   copyFileSync(join(root, 'deploy', name), join(folder, name))

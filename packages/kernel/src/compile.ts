@@ -6,7 +6,7 @@ import { AppError } from '@ringwall/contracts'
 
 const sources = join(import.meta.dirname, '../native')
 const walkerSources = join(import.meta.dirname, '../c')
-const addonSource = join(import.meta.dirname, '../addon/memory.c')
+const addonSource = join(import.meta.dirname, '../addon/process.c')
 const strict = ['-std=c17', '-Wall', '-Wextra', '-Werror']
 const hardened = ['-O2', '-fstack-protector-strong', '-D_FORTIFY_SOURCE=2', '-Wl,-z,relro,-z,now']
 const asProgram = ['-fPIE', '-static-pie']
@@ -58,7 +58,7 @@ export function compileWalker(output: string, sanitizer?: 'memory' | 'threads'):
   compile(output, [...flags, '-pthread', ...partsIn(walkerSources)])
 }
 
-/** Compiles the add-on that gives memory back; needs no headers of Node. Throws command_failed like compileHelper. */
-export function compileMemoryAddon(output: string): void {
+/** Compiles the add-on that gives memory back and yields the disk; needs no headers of Node. Throws command_failed like compileHelper. */
+export function compileProcessAddon(output: string): void {
   compile(output, [...hardened, ...asLibrary, addonSource])
 }

@@ -5,7 +5,7 @@ export {
   type MountBaseline,
   untilDamaged,
 } from './baseline.ts'
-export { compileHelper, compileMemoryAddon, compileWalker } from './compile.ts'
+export { compileHelper, compileProcessAddon, compileWalker } from './compile.ts'
 export type { FileKey } from './frames.ts'
 export {
   type Ask,
@@ -16,7 +16,7 @@ export {
   openGuard,
 } from './guard.ts'
 export { findHelper } from './helper-path.ts'
-export { memoryInUse, openReleaseMemory } from './memory.ts'
+export { memoryInUse, openReleaseMemory, yieldDisk } from './process.ts'
 export {
   isTombstone,
   LayeredCursor,

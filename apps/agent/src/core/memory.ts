@@ -46,7 +46,7 @@ export function createMemoryKeeper(options: MemoryKeeperOptions): { check: () =>
   const release = 'release' in options ? options.release : openReleaseMemory()
   const collect = 'collect' in options ? options.collect : collectorOfNode()
   if (release === undefined)
-    logger.info({ addon: 'ringwall-memory' }, 'unused code stays in memory: the add-on is not here')
+    logger.info({ addon: 'ringwall-process' }, 'unused code stays in memory: the add-on is not here')
   /** The least since the last collection; nothing was collected since the start. */
   let floorBytes = 0
   let grownSinceMs: number | undefined

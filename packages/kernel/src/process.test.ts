@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compileMemoryAddon } from './compile.ts'
-import { memoryInUse, openReleaseMemory } from './memory.ts'
+import { compileProcessAddon } from './compile.ts'
+import { memoryInUse, openReleaseMemory, yieldDisk } from './process.ts'
 
 const hasCompiler = spawnSync('gcc', ['--version']).status === 0
 if (!hasCompiler) process.stdout.write('skipped: no gcc to build the add-on with\n')
@@ -17,6 +17,7 @@ afterAll(() => rmSync(dir, { recursive: true }))
 
 it('does without the add-on', () => {
   expect(openReleaseMemory(join(dir, 'none.node'))).toBeUndefined()
+  expect(yieldDisk(join(dir, 'none.node'))).toBe(false)
 })
 
 it('says what this process has in memory', () => {
@@ -27,14 +28,14 @@ it('says what this process has in memory', () => {
 
 describe.skipIf(!hasCompiler)('the add-on', () => {
   it('gives code back, and everything goes on, also in other threads and while they run', () => {
-    const addon = join(dir, 'ringwall-memory.node')
-    compileMemoryAddon(addon)
+    const addon = join(dir, 'ringwall-process.node')
+    compileProcessAddon(addon)
     // A process of its own: what it loses must not be what the tests need.
     const script = `
       import assert from 'node:assert'
       import { createHash } from 'node:crypto'
       import { Worker } from 'node:worker_threads'
-      import { memoryInUse, openReleaseMemory } from ${JSON.stringify(join(import.meta.dirname, 'memory.ts'))}
+      import { memoryInUse, openReleaseMemory } from ${JSON.stringify(join(import.meta.dirname, 'process.ts'))}
       const release = openReleaseMemory(${JSON.stringify(addon)})
       assert(release !== undefined)
       const before = memoryInUse().fileBytes
@@ -64,5 +65,31 @@ describe.skipIf(!hasCompiler)('the add-on', () => {
     expect(isSame).toBe(true)
     expect(released).toBeGreaterThan(8 * 1024 * 1024)
     expect(after).toBeLessThan((before ?? 0) / 2)
+  })
+
+  it('puts a thread and what it starts behind others at the disk, and no other thread', () => {
+    const addon = join(dir, 'yield.node')
+    compileProcessAddon(addon)
+    const script = `
+      import { execFileSync } from 'node:child_process'
+      import { Worker } from 'node:worker_threads'
+      const classOf = () => execFileSync('sh', ['-c', 'ionice -p $$'], { encoding: 'utf8' }).trim()
+      const { yieldDisk } = await import(${JSON.stringify(join(import.meta.dirname, 'process.ts'))})
+      const worker = new Worker(\`
+        import { execFileSync } from 'node:child_process'
+        import { parentPort } from 'node:worker_threads'
+        import { yieldDisk } from ${JSON.stringify(join(import.meta.dirname, 'process.ts'))}
+        const isDone = yieldDisk(${JSON.stringify(addon)})
+        const theirs = execFileSync('sh', ['-c', 'ionice -p $$'], { encoding: 'utf8' }).trim()
+        parentPort.postMessage({ isDone, theirs })
+      \`, { eval: true })
+      const said = await new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject))
+      console.log(JSON.stringify({ ...said, ours: classOf() }))
+    `
+    const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+      encoding: 'utf8',
+    })
+    expect(stderr).toBe('')
+    expect(JSON.parse(stdout)).toEqual({ isDone: true, theirs: 'idle', ours: 'none: prio 0' })
   })
 })
