@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -127,15 +126,6 @@ static bool read_agent(void) {
   }
 }
 
-/*
- * Everybody who starts a program waits for this process, also where the agent's service has a small share of the
- * processor. What it does for an event is short and bounded, and the kernel keeps some time from real-time processes.
- */
-static void run_before_others(void) {
-  struct sched_param lowest = {.sched_priority = sched_get_priority_min(SCHED_RR)};
-  if (sched_setscheduler(0, SCHED_RR | SCHED_RESET_ON_FORK, &lowest) != 0) setpriority(PRIO_PROCESS, 0, -20);
-}
-
 /* What is done now and then; when it is due again. */
 static uint64_t periodic(uint64_t now) {
   static uint64_t tidy_at_ns, stats_at_ns, told_events, told_asked;
@@ -170,7 +160,7 @@ int run_permission(int argc, char **argv) {
   if (error == 0 && !table_open()) error = ENOMEM;
   say_hello(error);
   if (error != 0) return 1;
-  run_before_others();
+  urgency_open();
   signals = hot_open(permission_group, event_mask);
   int epoll = epoll_create1(EPOLL_CLOEXEC);
   /* In the order of their bits: somebody waits to write; somebody waits to start; the agent; a mount came or went. */
@@ -190,6 +180,7 @@ int run_permission(int argc, char **argv) {
     for (int index = 0; index < count; index += 1) ready |= found[index].data.u32;
     if (ready & 1) hot_on_signal(signals, on_lease_break);
     if (ready & 2) read_events();
+    urgency_check(now_ns());
     if (ready & 4 && !read_agent()) return 0;
     if (ready & 8) frame_send(AGENT_FD, OUT_MOUNTS, NULL, 0, NULL, 0);
   }

@@ -62,6 +62,10 @@ void grace_on_lease_break(int fd);
 /* Lets go what runs; when to look again. */
 uint64_t grace_check(uint64_t now);
 
+/* urgency.c: whether this process runs before all others. To be called now and then, with nobody waiting. */
+void urgency_open(void);
+void urgency_check(uint64_t now);
+
 /* commands.c */
 extern uint64_t event_mask;
 
