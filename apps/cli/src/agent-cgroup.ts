@@ -6,7 +6,7 @@ const mebibyte = 1024 * 1024
 /** The limits of deploy/ringwall-agent.service, for an agent that `ringwall up` runs. */
 export const agentLimits: Readonly<Record<string, string>> = {
   'cpu.weight': '20',
-  'cpu.max': '150000 100000',
+  'cpu.max': '200000 100000',
   'io.weight': '20',
   'memory.high': String(256 * mebibyte),
   'memory.max': String(512 * mebibyte),

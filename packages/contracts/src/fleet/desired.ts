@@ -33,7 +33,7 @@ export const malwarePolicySchema = z.object({
   /** More machines than this with one hash: the rest waits for a person. */
   prevalenceLimit: z.number().int().min(1).max(100_000).default(20),
   /** Share of one CPU that a scan may use, in percent. With more than 100 it walks with two threads. */
-  cpuLimitPercent: z.number().int().min(5).max(400).default(200),
+  cpuLimitPercent: z.number().int().min(5).max(400).default(150),
   /** Files larger than this are counted as skipped (too_large). */
   maxFileBytes: z
     .number()
