@@ -61,9 +61,13 @@ type LinkedName = 'machineId' | 'madeFrom' | 'scanId' | 'scheduleId' | 'sha256'
 /** A value of such a filter as a person knows it: a machine by its name, other ids by their beginning. */
 function LinkedValue({ name, value }: { name: LinkedName; value: string }) {
   const isMachine = namesMachine.has(name)
-  const { data } = useApi('getMachine', { params: { id: value } }, { enabled: isMachine })
+  const { data, isError } = useApi('getMachine', { params: { id: value } }, { enabled: isMachine })
+  // A template without an agent is known to its platform only.
+  const { data: asset } = useApi('getAsset', { params: { id: value } }, { enabled: isError })
   return (
-    <span className={isMachine ? undefined : 'mono'}>{data?.machine.hostname ?? value.slice(0, 16)}</span>
+    <span className={isMachine ? undefined : 'mono'}>
+      {data?.machine.hostname ?? asset?.asset.name ?? value.slice(0, 16)}
+    </span>
   )
 }
 

@@ -97,7 +97,7 @@ export const machineFilterSchema = z.object({
   hasOpenFindings: z.enum(['true', 'false']).optional(),
   /** Machines that have a finding of this hash. */
   sha256: z.string().max(64).optional(),
-  /** Clones of this machine, their clones, and so on. */
+  /** Clones of this machine, or of this asset where it has no machine, their clones, and so on. */
   madeFrom: idSchema.optional(),
 })
 
