@@ -168,7 +168,7 @@ async function runAgent(config: AgentConfig): Promise<void> {
   const kept = store.current()
   if (kept !== undefined) for (const part of parts) part.apply(kept)
 
-  const memory = createMemoryKeeper({ logger })
+  const memory = createMemoryKeeper({ logger, isBusy: () => parts.some((part) => part.isBusy?.() ?? false) })
 
   process.stdout.write(`${JSON.stringify({ ready: true, id: identity.current().id })}\n`)
   const stopping = new AbortController()

@@ -36,6 +36,8 @@ export type AgentSliceParts = {
   figures?: () => Pick<UpMessages['heartbeat'], 'realtime'>
   /** What its threads and processes use, for the heartbeat. */
   usage?: () => Promise<ModuleSample[]>
+  /** Whether it does something that takes much memory for a while. */
+  isBusy?: () => boolean
   stop?: () => Promise<void>
 }
 

@@ -6,7 +6,7 @@ const mib = (count: number) => count * 1024 * 1024
 
 /** A process whose memory and clock the test sets. */
 function fakeProcess() {
-  const now = { fileBytes: 0, ownBytes: 0, ms: 0, released: 0, collected: 0 }
+  const now = { fileBytes: 0, ownBytes: 0, ms: 0, released: 0, collected: 0, left: 20, isBusy: false }
   const keeper = createMemoryKeeper({
     logger: silentLogger,
     inUse: () => ({ fileBytes: now.fileBytes, ownBytes: now.ownBytes }),
@@ -17,9 +17,10 @@ function fakeProcess() {
     },
     collect: () => {
       now.collected += 1
-      now.ownBytes = mib(20)
+      now.ownBytes = mib(now.left)
     },
     nowMs: () => now.ms,
+    isBusy: () => now.isBusy,
   })
   stop = keeper.stop
   const after = (seconds: number) => {
@@ -72,9 +73,31 @@ it('measures growth from the least there was: the memory of a thread that ended 
   expect(now.collected).toBe(2)
 })
 
+it('looks for what work left once it is over, and leaves it alone when that is little', () => {
+  const { now, after } = fakeProcess()
+  now.ownBytes = mib(30)
+  after(6)
+  expect(now).toMatchObject({ collected: 1, ownBytes: mib(20) })
+  Object.assign(now, { isBusy: true, ownBytes: mib(45), left: 42 })
+  after(20)
+  const { collected } = now
+  expect(collected).toBeGreaterThan(1)
+  Object.assign(now, { isBusy: false, left: 21 })
+  after(10)
+  expect(now).toMatchObject({ collected, ownBytes: mib(42) })
+  after(1)
+  expect(now).toMatchObject({ collected: collected + 1, ownBytes: mib(21) })
+  now.isBusy = true
+  after(1)
+  Object.assign(now, { isBusy: false, ownBytes: mib(24) })
+  after(20)
+  expect(now.collected).toBe(collected + 1)
+})
+
 it('waits the longer the more a check cost, so that it never takes much of a processor', () => {
   expect(nextCheckMs(0)).toBe(250)
   expect(nextCheckMs(8)).toBe(800)
+  expect(nextCheckMs(400)).toBe(5_000)
 })
 
 it('does nothing where there is nothing to do it with', () => {
