@@ -48,7 +48,7 @@ function makeTree(tree: string): void {
 function installAgent(folder: string): string {
   mkdirSync(folder)
   for (const name of readdirSync(join(root, 'dist')))
-    if (/^(agent.*\.js|ringwall-(guard|walk|memory\.node))$/.test(name))
+    if (/^(agent.*\.js|ringwall-(guard|walk|process\.node))$/.test(name))
       copyFileSync(join(root, 'dist', name), join(folder, name))
   symlinkSync(process.execPath, join(folder, 'node'))
   copyFileSync(join(root, 'deploy/ringwall'), join(folder, 'ringwall'))
