@@ -103,6 +103,19 @@ describe('the verdict store', () => {
 })
 
 describe('when the content changes', () => {
+  it('tells the verdict of a listed content at once, before it is written', async () => {
+    const store = open()
+    const list = `${hashOf('listed').toString('hex')} Listed\n`
+    await store.useContent(otherLists, sha256Set({ hashLists: [{ name: 'list', text: list }] }))
+    expect(store.lookup(hashOf('listed'))).toBe(lookupCodes.malicious)
+    expect(store.verdict(hashOf('listed'))).toMatchObject({
+      verdict: 'malicious',
+      findings: [{ engine: 'hash', title: 'Listed' }],
+    })
+    expect(store.verdict(hashOf('another'))).toBeUndefined()
+    store.close()
+  })
+
   it('keeps clean verdicts as they are under other lists, and asks the lists at once', async () => {
     await fill(3)
     const store = open()

@@ -144,7 +144,9 @@ export class VerdictStore {
   verdict(sha256: Buffer): Verdict | undefined {
     const entry = this.#table.get(wordsOf(sha256))
     const verdict = classOf[entry?.code ?? 0]
-    if (entry === undefined || verdict === undefined) return undefined
+    // What a lookup answered from a list may not be written yet.
+    const listed = verdict === 'malicious' ? undefined : this.#listed(sha256, 0)
+    if (listed !== undefined || entry === undefined || verdict === undefined) return listed
     const hex = sha256.toString('hex')
     const detailed = this.#details.get(hex)
     if (detailed?.verdict === verdict) return detailed
