@@ -67,7 +67,7 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
       `cd ${cgroup}; for name in ${names.join(' ')}; do echo $name $(cat $name); done`,
     )
     expect(held.split('\n')).toEqual([
-      'cpu.max 150000 100000',
+      'cpu.max 200000 100000',
       'cpu.weight 20',
       'io.weight default 20',
       `memory.high ${256 * mebibyte}`,
@@ -77,7 +77,7 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
     const { agent } = await there.machine()
     expect(agent.caps).toMatchObject({
       cgroup: cgroup.replace('/sys/fs/cgroup', ''),
-      cpuLimitPercent: 150,
+      cpuLimitPercent: 200,
       cpuWeight: 20,
       ioWeight: 20,
       memoryHighBytes: 256 * mebibyte,
@@ -171,6 +171,8 @@ describe.skipIf(missing.length > 0)('the agent in a guest with systemd and cgrou
       ({ problems, agent: now }) => problems.includes('cap_cpu') && now.caps?.cpuLimitPercent === 10,
     )
     expect(agent.caps?.cpuThrottledPeriods).toBeGreaterThan(0)
+    const urgent = 'for i in $(seq 100); do ps -C ringwall-guard -o cls= | grep RR && break; sleep 0.1; done'
+    expect((await there.guest.run(urgent)).trim()).toBe('RR')
     say(`CPUQuota=10%: ${JSON.stringify(agent.caps)}; a program starts in ${await execMs()} ms`)
   })
 
