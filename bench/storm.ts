@@ -2,10 +2,11 @@
  * Fifty real agents on five pretended hosts, all told to scan at once: with scan slots, without them, and with slots
  * while the center, the scanner and three agents are killed. ./ringwall bench storm
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createSite, type Json, type Site, waitFor } from '../tests/e2e/harness.ts'
 import { peaksOf, scanIntervals } from '../tests/e2e/scan-intervals.ts'
+import { cpuSecondsOf, recordCpu, type Shares } from './cpu-recorder.ts'
 import { say } from './figures.ts'
 import { writeSection } from './section.ts'
 
@@ -15,15 +16,12 @@ const filesEach = 300
 /** Of one processor, for each scan: one scan a host makes this times the hosts at most. */
 const cpuLimitPercent = 20
 const leaseSeconds = 30
-const sampleMs = 1_000
-/** Processor use is told as the mean of this long: a scan keeps to its share over time, not in each moment. */
-const cpuWindowSamples = 10
+/** The peak of processor use is a mean of this long: a scan keeps to its share over time, not in each moment. */
+const cpuWindowMs = 10_000
 /** Until what a start leaves behind is done; and how long idle work is measured. */
 const settleMs = 15_000
 const idleMs = 20_000
 const endMs = 3_600_000
-/** Of /proc/PID/stat; USER_HZ on every Linux that Node runs on. */
-const ticksPerSecond = 100
 
 const names = Array.from({ length: agents }, (_, index) => `agent-${index}`)
 
@@ -38,23 +36,14 @@ function growTrees(trees: string, round: string): void {
     }
 }
 
-/** Processor time of a process so far, in seconds; 0 when it is gone. */
-function cpuSecondsOf(pid: number): number {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? []
-    return (Number(fields[11]) + Number(fields[12])) / ticksPerSecond
-  } catch {
-    return 0
-  }
-}
-
 type Round = {
   name: string
   wallSeconds: number
   peakPerHost: number
   peak: number
-  cpuPeak: number
-  cpuMean: number
+  /** Of agents while they were scanned, and of all agents all the time. */
+  cpuOfScans: Shares
+  cpu: Shares
   completed: number
 }
 
@@ -82,42 +71,21 @@ async function runRound(
       return ((body as Json).scan as Json).id as string
     }),
   )
-  const shares: number[] = []
-  let isSampling = true
-  const pidsNow = () => names.map((agent) => site.running.get(agent)?.pid ?? 0)
-  const sampling = (async () => {
-    let before = new Map(pidsNow().map((pid) => [pid, cpuSecondsOf(pid)]))
-    let atMs = performance.now()
-    while (isSampling) {
-      await new Promise((resolve) => setTimeout(resolve, sampleMs))
-      const now = new Map(pidsNow().map((pid) => [pid, cpuSecondsOf(pid)]))
-      const used = [...now].reduce(
-        (sum, [pid, seconds]) => sum + Math.max(0, seconds - (before.get(pid) ?? seconds)),
-        0,
-      )
-      const elapsedMs = performance.now() - atMs
-      shares.push((used * 100_000) / elapsedMs)
-      before = now
-      atMs += elapsedMs
-    }
-  })()
+  const recorder = recordCpu(names, (agent) => site.running.get(agent)?.pid ?? 0)
   await given.disturb?.(scanIds, kills)
   const ended: Json[] = []
   for (const scanId of scanIds) ended.push(await site.endOf(scanId, endMs))
-  isSampling = false
-  await sampling
-  const peaks = peaksOf(await scanIntervals(site, hostOf, scanIds, kills))
-  const means = shares.flatMap((_, index) => {
-    const some = shares.slice(index, index + cpuWindowSamples)
-    return some.length < cpuWindowSamples ? [] : [some.reduce((sum, share) => sum + share, 0) / some.length]
-  })
+  recorder.stop()
+  const intervals = await scanIntervals(site, hostOf, scanIds, kills)
+  const byMachine = Map.groupBy(intervals, ({ machineId }) => machineId)
+  const peaks = peaksOf(intervals)
   const round = {
     name,
     wallSeconds: (Date.now() - startedAtMs) / 1000,
     peakPerHost: Math.max(...peaks.perHost.values()),
     peak: peaks.total,
-    cpuPeak: Math.max(0, ...means),
-    cpuMean: shares.reduce((sum, share) => sum + share, 0) / Math.max(1, shares.length),
+    cpuOfScans: recorder.shares(cpuWindowMs, (agent) => byMachine.get(idOf.get(agent) ?? '') ?? []),
+    cpu: recorder.shares(cpuWindowMs),
     completed: ended.filter(({ state }) => state === 'completed').length,
   }
   say(JSON.stringify(round))
@@ -213,18 +181,19 @@ async function killInTheMiddle(
 }
 
 function report(rounds: Round[], idle: number): void {
+  const told = ({ mean, peak }: Shares) => `${mean.toFixed(0)} % | ${peak.toFixed(0)} %`
   const rows = rounds.map(
     (round) =>
-      `| ${round.name} | ${round.peakPerHost} | ${round.peak} | ${round.cpuPeak.toFixed(0)} % | ${round.cpuMean.toFixed(0)} % | ${round.wallSeconds.toFixed(0)} s | ${round.completed} of ${agents} |`,
+      `| ${round.name} | ${round.peakPerHost} | ${round.peak} | ${told(round.cpuOfScans)} | ${told(round.cpu)} | ${round.wallSeconds.toFixed(0)} s | ${round.completed} of ${agents} |`,
   )
   writeSection(
     'storm',
     'Scan storm',
     [],
-    `${agents} real agent processes, each with its own identity, on ${hosts} pretended hosts (labels \`host:NAME\`), all told at once to scan ${filesEach} files of its own, half of which are the same on all machines. One scan may use ${cpuLimitPercent} % of one processor (\`cpuLimitPercent\`), so one scan a host makes ${cpuLimitPercent * hosts} % of all. How many ran at once is counted from the events that the agents themselves reported; processor use is that of all agent processes, idle work included (${idle.toFixed(0)} % before the first round), and its peak the highest mean of ${cpuWindowSamples} s.
+    `${agents} real agent processes, each with its own identity, on ${hosts} pretended hosts (labels \`host:NAME\`), all told at once to scan ${filesEach} files of its own, half of which are the same on all machines. One scan may use ${cpuLimitPercent} % of one processor (\`cpuLimitPercent\`), so one scan a host makes ${cpuLimitPercent * hosts} % of all. How many ran at once is counted from the events that the agents themselves reported; processor use is told of agents while they were scanned and of all agent processes all the time, idle work included (${idle.toFixed(0)} % before the first round) and what an agent does for some seconds after its scan; its peak is the highest mean of ${cpuWindowMs / 1000} s.
 
-|  | most on one host | most in all | processors, peak | processors, mean | wall | completed |
-| --- | --- | --- | --- | --- | --- | --- |
+|  | most on one host | most in all | scans, mean | scans, peak | all agents, mean | all agents, peak | wall | completed |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
 ${rows.join('\n')}
 
 In the last row the center, the scanner and three agents in the middle of their scans were ended with \`kill -9\`; one of the agents stayed away for longer than the ${leaseSeconds} s of its lease.`,
