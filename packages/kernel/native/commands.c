@@ -11,7 +11,6 @@ uint64_t event_mask = FAN_OPEN_EXEC_PERM;
 
 bool permission_frame(const struct frame *frame) {
   struct cursor cursor = {.at = frame->payload, .left = frame->length};
-  agent_spoke();
   if (frame->type == IN_MARK) {
     uint16_t length;
     const uint8_t *text = take_text(&cursor, &length);

@@ -41,8 +41,6 @@ extern struct guard_policy policy;
 /* Takes the descriptor. */
 void wait_for_answer(int fd, uint32_t pid, uint8_t kind, uint64_t since_ns);
 void on_verdict(uint64_t id, bool allows, enum verdict_class verdict);
-/* The agent speaks, so it does not count as silent. */
-void agent_spoke(void);
 /* Remembers what a file is. */
 void learn(const struct file_key *key, enum verdict_class verdict);
 /* Somebody opens a file for writing, and waits until its lease is given back; -1 when it is not known which. */

@@ -13,8 +13,8 @@
 #define WRITER_PATIENCE_NS (250 * NS_PER_MS)
 #define HOLD_NS (60 * NS_PER_S)
 #define LATE_NS (120 * NS_PER_S)
-/* So many answers that did not come in time, and the agent counts as silent until it speaks. */
-#define SILENT_AFTER 3u
+/* After so many answers that did not come in time nobody is held, until one comes in time: to wait would be for nothing. */
+#define SLOW_AFTER 3u
 
 enum state { FREE, SETTLING, ASKED, LATE };
 enum { FLAG_KNOWN_BAD = 1, FLAG_ANSWERED = 2 };
@@ -31,7 +31,7 @@ struct waiting {
 
 struct guard_policy policy = {.budget_ms = 2000, .max_judge_bytes = 8u << 20};
 static struct waiting slots[MAX_WAITING];
-static uint32_t top, late_count, unanswered;
+static uint32_t top, late_count, too_late;
 static uint64_t next_serial = 1;
 
 static void release(struct waiting *waiting) {
@@ -63,8 +63,6 @@ void learn(const struct file_key *key, enum verdict_class verdict) {
   table_put(key, verdict);
 }
 
-void agent_spoke(void) { unanswered = 0; }
-
 /*
  * A file that is never twice the same would otherwise only have to be changed until the time is over. The agent may
  * have said already that the file is bad, and still see to what is done about it.
@@ -78,7 +76,7 @@ static void ask(struct waiting *waiting) {
   char path[4096];
   size_t length = path_of(waiting->fd, path, sizeof path);
   bool is_large = waiting->key.size > policy.max_judge_bytes && !waiting->is_known_bad;
-  bool goes_on = (is_large && !policy.holds_large) || unanswered >= SILENT_AFTER;
+  bool goes_on = (is_large && !policy.holds_large) || too_late >= SLOW_AFTER;
   struct {
     uint64_t id;
     uint32_t fd, pid;
@@ -163,6 +161,7 @@ void on_verdict(uint64_t id, bool allows, enum verdict_class verdict) {
   if (index >= MAX_WAITING || slots[index].id != id) return;
   struct waiting *waiting = &slots[index];
   if (waiting->state != ASKED && waiting->state != LATE) return;
+  if (waiting->state == ASKED || now_ns() - waiting->since_ns <= policy.budget_ms * NS_PER_MS) too_late = 0;
   struct stat stat;
   bool is_known_blind = waiting->kind == KIND_EXEC && is_blind(waiting->fd, waiting->key.device);
   bool is_same = !waiting->was_opened && fstat(waiting->fd, &stat) == 0;
@@ -214,7 +213,7 @@ void waiting_on_timers(uint64_t now) {
       stats.timeouts += 1;
       stats.unjudged += 1;
       if (waiting->state == ASKED) {
-        unanswered += 1;
+        too_late += 1;
         answer_now(waiting, answer_without_agent(waiting));
       } else {
         respond(waiting->fd, answer_without_agent(waiting));

@@ -154,6 +154,27 @@ describe.skipIf(probe === undefined)('the guard', () => {
     expect(await exec(place('second'))).toBe('126')
   })
 
+  it('holds nobody for an agent whose answers come too late, until one comes in time', async () => {
+    const opened = await start('exec', { budgetMs: 200 })
+    const clean = { allows: true, remember: 'clean' } as const
+    answer = async () => await new Promise((resolve) => setTimeout(resolve, 500, clean))
+    for (const name of ['first', 'second', 'third']) expect(await exec(place(name))).toBe('0')
+    // What else it says is no answer.
+    opened.setPolicy({ ...policy, budgetMs: 200 })
+    expect(await exec(place('fourth'))).toBe('0')
+    expect(asks.map(({ isAnswered }) => isAnswered)).toEqual([false, false, false, true])
+    answer = async () => clean
+    let count = 0
+    await vi.waitFor(
+      async () => {
+        count += 1
+        expect(await exec(place(`quick-${count}`))).toBe('0')
+        expect(asks.at(-1)?.isAnswered).toBe(false)
+      },
+      { timeout: 60_000 },
+    )
+  }, 120_000)
+
   it('answers for what it was told before anybody asked, but not for what was judged bad since', async () => {
     const opened = await start()
     const keyOf = (path: string) => {
