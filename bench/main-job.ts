@@ -293,10 +293,7 @@ const work = mkdtempSync(join(tmpdir(), 'ringwall-bench-'))
 const site = await createSite()
 try {
   await site.startScanner({ RINGWALL_SCANNER_WORKERS: String(cpus().length) })
-  const machineId = await site.startAgent('agent', {
-    NODE_OPTIONS: '--max-semi-space-size=1 --max-old-space-size=96',
-    MALLOC_ARENA_MAX: '2',
-  })
+  const machineId = await site.startAgent()
   await benchScan(site, machineId, work)
   await benchLookups(site)
   await benchIngest(site)

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { nodeFlags, type ProgramName } from '../../apps/cli/src/programs.ts'
+import { nodeEnv, nodeFlags, type ProgramName } from '../../apps/cli/src/programs.ts'
 
 const dist = join(import.meta.dirname, '../../dist')
 const readyMs = 90_000
@@ -88,7 +88,7 @@ export async function startProgram(
   const command = [...nodeFlags[name], join(dist, `${name}.js`), 'run']
   const child: ChildProcess = spawn(process.execPath, command, {
     // An agent under test watches what its test says, never the machine that it shares with others.
-    env: { ...process.env, RINGWALL_HOME: home, RINGWALL_AGENT_WATCH: 'none', ...env },
+    env: { ...process.env, ...nodeEnv[name], RINGWALL_HOME: home, RINGWALL_AGENT_WATCH: 'none', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let log = ''

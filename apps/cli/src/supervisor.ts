@@ -63,14 +63,12 @@ export function supervise(
   let attempt = 0
 
   const start = () => {
-    const { file, args: programArgs } = programCommand(name, args)
+    const { file, args: programArgs, env } = programCommand(name, args, options.home)
     const log = createWriteStream(options.logPath, { flags: 'a', mode: 0o600 })
     const started = spawn(file, programArgs, {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        ...process.env,
-        RINGWALL_HOME: options.home,
-        MALLOC_ARENA_MAX: '2',
+        ...env,
         // What the agent of this machine must not hold: it would wait for the scanner that it asks.
         RINGWALL_SUPERVISOR_PID: String(process.pid),
       },

@@ -3,8 +3,8 @@ import { type ProgramName, programCommand } from '../programs.ts'
 
 /** `ringwall center|scanner|agent …`: runs the program in the foreground with its own arguments. */
 export function runProgram(name: ProgramName, args: string[], home: string): Promise<number> {
-  const { file, args: programArgs } = programCommand(name, args)
-  const child = spawn(file, programArgs, { stdio: 'inherit', env: { ...process.env, RINGWALL_HOME: home } })
+  const { file, args: programArgs, env } = programCommand(name, args, home)
+  const child = spawn(file, programArgs, { stdio: 'inherit', env })
   const forward = (signal: NodeJS.Signals) => child.kill(signal)
   process.on('SIGINT', forward).on('SIGTERM', forward)
   return new Promise((resolve, reject) => {

@@ -24,12 +24,12 @@ export async function sealTemplate(
   signal: AbortSignal,
 ): Promise<number> {
   const token = options.keepToken === undefined ? [] : ['--keep-token', options.keepToken]
-  const { file, args } = programCommand('agent', ['seal', ...token])
+  const { file, args, env } = programCommand('agent', ['seal', ...token], home)
   note(text.template.scanning)
   const { code, stdout, stderr } = await run(file, args, {
     timeoutMs: sealTimeoutMs,
     signal,
-    env: { ...process.env, RINGWALL_HOME: home },
+    env,
   })
   if (code !== 0) {
     note(stderr.trim())

@@ -28,19 +28,12 @@ async function enrolLocally(context: Context, role: EnrolRole, center: CenterRea
   const { token } = await createClientOf(profile)(apiRoutes.createEnrolToken, {
     body: { name: `ringwall up: ${role}`, role, maxUses: 1, expiresInHours: 1 },
   })
-  const { file, args } = programCommand(role, [
-    'enroll',
-    '--center',
-    center.gateway,
-    '--token',
-    token,
-    '--ca-hash',
-    center.caHash,
-  ])
-  const result = await run(file, args, {
-    timeoutMs: 60_000,
-    env: { ...process.env, RINGWALL_HOME: context.home },
-  })
+  const { file, args, env } = programCommand(
+    role,
+    ['enroll', '--center', center.gateway, '--token', token, '--ca-hash', center.caHash],
+    context.home,
+  )
+  const result = await run(file, args, { timeoutMs: 60_000, env })
   if (result.code !== 0)
     throw new AppError('command_failed', {
       command: `${role} enroll`,
