@@ -32,7 +32,7 @@ export const nodeEnv: Record<ProgramName, Record<string, string>> = {
   scanner: { MALLOC_ARENA_MAX: '2' },
   agent: {
     MALLOC_ARENA_MAX: '1',
-    MALLOC_MMAP_THRESHOLD_: '65536',
+    MALLOC_MMAP_THRESHOLD_: '131072',
     MALLOC_TRIM_THRESHOLD_: '131072',
     UV_THREADPOOL_SIZE: '2',
   },
