@@ -7,6 +7,7 @@ const ticksPerSecond = 100
 
 export type Span = { fromMs: number; toMs: number }
 type Step = Span & { usedSeconds: number }
+/** Of one processor, in percent. */
 export type Shares = { mean: number; peak: number }
 
 /** Processor time of a process so far, in seconds; 0 when it is gone. */
@@ -50,7 +51,7 @@ export function recordCpu(names: readonly string[], pidOf: (name: string) => num
      * each process did within its own spans.
      */
     shares: (windowMs: number, spansOf?: (name: string) => readonly Span[]): Shares => {
-      const perWindow = new Float64Array(Math.ceil((atMs - startedAtMs) / sampleMs) + 1)
+      const perSample = new Float64Array(Math.ceil((atMs - startedAtMs) / sampleMs) + 1)
       let total = 0
       for (const [name, some] of steps)
         for (const step of some) {
@@ -58,15 +59,15 @@ export function recordCpu(names: readonly string[], pidOf: (name: string) => num
           const within = spansOf?.(name).reduce((sum, span) => sum + overlapMs(step, span), 0) ?? lengthMs
           const seconds = step.usedSeconds * (within / lengthMs)
           const index = Math.floor((step.fromMs - startedAtMs) / sampleMs)
-          perWindow[index] = (perWindow[index] ?? 0) + seconds
+          perSample[index] = (perSample[index] ?? 0) + seconds
           total += seconds
         }
       const size = Math.round(windowMs / sampleMs)
       let peak = 0
-      for (let index = 0; index + size <= perWindow.length; index += 1)
+      for (let index = 0; index + size <= perSample.length; index += 1)
         peak = Math.max(
           peak,
-          perWindow.subarray(index, index + size).reduce((sum, seconds) => sum + seconds, 0),
+          perSample.subarray(index, index + size).reduce((sum, seconds) => sum + seconds, 0),
         )
       return {
         mean: (total * 100_000) / Math.max(1, atMs - startedAtMs),
